@@ -1,0 +1,1 @@
+"""The vocabulary of NovaFlow: records and geometry that every package shares. NumPy only, no ROS."""

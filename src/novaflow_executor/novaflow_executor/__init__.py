@@ -1,0 +1,1 @@
+"""Grasps, trajectory optimisation, validation, drivers and the guard."""

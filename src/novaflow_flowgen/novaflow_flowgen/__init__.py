@@ -1,0 +1,1 @@
+"""Video generation, lifting to object flow, and selection of a believable candidate."""

@@ -1,0 +1,1 @@
+"""Models, services and devices behind the Protocols of `core`."""

@@ -1,0 +1,20 @@
+"""Installs novaflow_flowgen."""
+
+from setuptools import find_packages, setup
+
+NAME = "novaflow_flowgen"
+
+setup(
+    name=NAME,
+    version="0.1.0",
+    packages=find_packages(exclude=["test", "test.*"]),
+    data_files=[
+        ("share/ament_index/resource_index/packages", [f"resource/{NAME}"]),
+        (f"share/{NAME}", ["package.xml"]),
+    ],
+    install_requires=["setuptools", "numpy"],
+    zip_safe=False,
+    license="Apache-2.0",
+    description="Video generation, lifting to object flow, and selection of a believable candidate.",
+    entry_points={"console_scripts": []},
+)

@@ -1,0 +1,1 @@
+"""Capture, instruction parsing, grounding, live tracking and scene geometry."""

@@ -1,0 +1,195 @@
+"""Serve and call actions: one goal at a time, errors mapped to codes in one place, waiting without spinning."""
+
+from __future__ import annotations
+
+import threading
+import time
+import traceback
+from collections.abc import Callable
+from typing import Any
+
+from action_msgs.msg import GoalStatus
+from rclpy.action import ActionClient, ActionServer, CancelResponse, GoalResponse
+from rclpy.action.server import ServerGoalHandle
+from rclpy.callback_groups import ReentrantCallbackGroup
+from rclpy.client import Client
+from rclpy.task import Future
+
+from novaflow_core.errors import Code, NovaflowError, PlatformError
+from novaflow_msgs.msg import StageReport
+from novaflow_ros.conversions import time_from_ns
+from novaflow_ros.node import NovaflowNode
+
+ShouldStop = Callable[[], bool]
+Report = Callable[[str, float], None]
+
+
+class SingleGoalServer:
+    """An action server that runs one goal at a time and never leaves one without an answer.
+
+    `work(goal, goal_handle)` returns the result message. A `NovaflowError` becomes a result with its code; anything
+    else is logged with its traceback and becomes INTERNAL. A second goal meanwhile, or one for an inactive node, is
+    accepted and aborted at once, so that its sender gets the code BUSY or NOT_ACTIVE and not a bare refusal.
+    """
+
+    def __init__(
+        self,
+        node: NovaflowNode[Any],
+        action_type: Any,
+        name: str,
+        work: Callable[[Any, ServerGoalHandle], Any],
+        *,
+        fail: Callable[[NovaflowError], Any] | None = None,
+    ) -> None:
+        """Create the server; `fail` builds the result of an error where `code` and `reason` are not fields of it."""
+        self._node = node
+        self._type = action_type
+        self._work = work
+        self._fail = fail or self._plain_failure
+        self._busy = threading.Lock()
+        self.stopping = threading.Event()
+        self._server = ActionServer(
+            node,
+            action_type,
+            name,
+            execute_callback=self._execute,
+            goal_callback=lambda _goal: GoalResponse.ACCEPT,
+            cancel_callback=lambda _handle: CancelResponse.ACCEPT,
+            callback_group=ReentrantCallbackGroup(),
+        )
+
+    def destroy(self) -> None:
+        """Stop the running goal and remove the server."""
+        self.stopping.set()
+        self._server.destroy()
+
+    def should_stop(self, handle: ServerGoalHandle) -> bool:
+        """Whether the goal is to end: cancelled, or the node is no longer active."""
+        return bool(handle.is_cancel_requested) or self.stopping.is_set() or not self._node.active
+
+    def _execute(self, handle: ServerGoalHandle) -> Any:
+        if not self._busy.acquire(blocking=False):
+            handle.abort()
+            return self._fail(
+                PlatformError(Code.BUSY, f"{self._node.get_name()} is busy with another goal")
+            )
+        try:
+            if not self._node.active:
+                raise PlatformError(Code.NOT_ACTIVE, f"{self._node.get_name()} is not active")
+            result = self._work(handle.request, handle)
+            handle.succeed()
+            return result
+        except NovaflowError as error:
+            if handle.is_cancel_requested:
+                handle.canceled()
+            else:
+                handle.abort()
+            return self._fail(error)
+        except Exception as error:
+            self._node.get_logger().error(f"unexpected failure:\n{traceback.format_exc()}")
+            handle.abort()
+            return self._fail(PlatformError(Code.INTERNAL, f"{type(error).__name__}: {error}"))
+        finally:
+            self._busy.release()
+
+    def _plain_failure(self, error: NovaflowError) -> Any:
+        return self._type.Result(code=int(error.code), reason=error.reason)
+
+
+class StageReporter:
+    """Publishes the progress of one stage as feedback of a goal whose Feedback has a `stage` field."""
+
+    def __init__(
+        self, feedback_type: Any, handle: ServerGoalHandle, stage: str, clock: Any
+    ) -> None:
+        """Remember when the stage began."""
+        self._type, self._handle, self._stage, self._clock = feedback_type, handle, stage, clock
+        self._began = time.monotonic()
+
+    def __call__(
+        self, text: str, progress: float = float("nan"), state: int = StageReport.RUNNING
+    ) -> None:
+        """Send one line; `progress` is 0..1 or NaN."""
+        report = StageReport(
+            stamp=time_from_ns(self._clock.now().nanoseconds),
+            stage=self._stage,
+            state=state,
+            progress=float(progress),
+            elapsed=time.monotonic() - self._began,
+            text=text,
+        )
+        self._handle.publish_feedback(self._type(stage=report))
+
+
+def wait_for(future: Future, timeout_s: float, should_stop: ShouldStop = lambda: False) -> bool:
+    """Wait until a future is done, without spinning; the executor completes it in another thread.
+
+    Returns:
+        False when the time is over or `should_stop` says so.
+    """
+    done = threading.Event()
+    future.add_done_callback(lambda _f: done.set())
+    end = time.monotonic() + timeout_s
+    while not done.wait(min(0.05, max(0.0, end - time.monotonic()))):
+        if should_stop() or time.monotonic() >= end:
+            return False
+    return True
+
+
+def call_service(
+    client: Client, request: Any, timeout_s: float, should_stop: ShouldStop = lambda: False
+) -> Any:
+    """Call a service from a worker thread.
+
+    Raises:
+        PlatformError: UNAVAILABLE, TIMEOUT or CANCELLED, naming the service.
+    """
+    name = client.srv_name
+    if not client.wait_for_service(timeout_sec=min(timeout_s, 5.0)):
+        raise PlatformError(Code.UNAVAILABLE, f"service {name} is not there; is its node running?")
+    future = client.call_async(request)
+    if not wait_for(future, timeout_s, should_stop):
+        client.remove_pending_request(future)
+        if should_stop():
+            raise PlatformError(Code.CANCELLED, f"cancelled while waiting for {name}")
+        raise PlatformError(Code.TIMEOUT, f"service {name} did not answer within {timeout_s:.1f} s")
+    return future.result()
+
+
+def call_action(
+    client: ActionClient,
+    name: str,
+    goal: Any,
+    timeout_s: float,
+    should_stop: ShouldStop = lambda: False,
+    on_feedback: Callable[[Any], None] | None = None,
+) -> tuple[int, Any]:
+    """Send a goal from a worker thread and wait for its result; a stop cancels it and waits for its end.
+
+    Returns:
+        The goal's status (`action_msgs/GoalStatus`) and its result message.
+
+    Raises:
+        PlatformError: UNAVAILABLE, TIMEOUT or CANCELLED, naming the action.
+    """
+    if not client.wait_for_server(timeout_sec=min(timeout_s, 5.0)):
+        raise PlatformError(Code.UNAVAILABLE, f"action {name} is not there; is its node running?")
+    callback = None if on_feedback is None else (lambda message: on_feedback(message.feedback))
+    sending = client.send_goal_async(goal, feedback_callback=callback)
+    if not wait_for(sending, min(timeout_s, 10.0)):
+        raise PlatformError(Code.TIMEOUT, f"action {name} did not answer the goal")
+    handle = sending.result()
+    if not handle.accepted:
+        raise PlatformError(Code.UNAVAILABLE, f"action {name} refused the goal")
+    result = handle.get_result_async()
+    if wait_for(result, timeout_s, should_stop):
+        answer = result.result()
+        return int(answer.status), answer.result
+    handle.cancel_goal_async()
+    wait_for(result, 3.0)
+    if should_stop():
+        raise PlatformError(Code.CANCELLED, f"cancelled during {name}")
+    raise PlatformError(Code.TIMEOUT, f"action {name} did not finish within {timeout_s:.0f} s")
+
+
+SUCCEEDED = GoalStatus.STATUS_SUCCEEDED

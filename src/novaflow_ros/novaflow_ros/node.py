@@ -1,0 +1,161 @@
+"""The lifecycle node that every NovaFlow node is: parameters from a schema, heartbeat, autostart, one place for errors."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Callable
+from typing import Any, Generic, TypeVar
+
+import rclpy
+import rclpy.executors
+from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
+from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
+from rclpy.clock import Clock, ClockType
+from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+
+from novaflow_core import settings as schema
+from novaflow_core.errors import NovaflowError
+from novaflow_core.settings import SettingInfo
+from novaflow_msgs.msg import Heartbeat
+
+HEARTBEAT_TOPIC = "/novaflow/heartbeat"
+HEARTBEAT_PERIOD_S = 0.1
+
+S = TypeVar("S")
+
+
+class NovaflowNode(LifecycleNode, Generic[S]):
+    """A lifecycle node with settings of type S.
+
+    Subclasses implement `setup` (build backends, create servers), and may implement `start`, `stop` and `teardown`.
+    Each of them may raise `NovaflowError`; it is logged with its code and the transition fails.
+    """
+
+    def __init__(self, name: str, settings_type: type[S], **kwargs: Any) -> None:
+        """Declare the parameters of `settings_type` and begin the heartbeat."""
+        super().__init__(name, **kwargs)
+        self._settings_type = settings_type
+        self.active = False
+        self.settings: S = settings_type()
+        for key, (default, info) in schema.describe(settings_type).items():
+            value = list(default) if isinstance(default, tuple) else default
+            self.declare_parameter(key, value, _descriptor(default, info))
+        self.declare_parameter(
+            "autostart", True, ParameterDescriptor(description="configure and activate at start")
+        )
+        self._heartbeat = self.create_publisher(Heartbeat, HEARTBEAT_TOPIC, 10)
+        self.create_timer(
+            HEARTBEAT_PERIOD_S,
+            self._beat,
+            callback_group=MutuallyExclusiveCallbackGroup(),
+            clock=Clock(clock_type=ClockType.STEADY_TIME),
+        )
+
+    # --- for subclasses ---
+    def setup(self) -> None:
+        """Build backends and servers from `self.settings`."""
+
+    def start(self) -> None:
+        """Open the gate."""
+
+    def stop(self) -> None:
+        """Close the gate and cancel what runs."""
+
+    def teardown(self) -> None:
+        """Free what `setup` built."""
+
+    # --- lifecycle ---
+    def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Read and check the parameters, then set up."""
+        return self._guarded("configure", self._configure)
+
+    def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Start."""
+        return self._guarded("activate", self._activate)
+
+    def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Stop."""
+        self.active = False
+        return self._guarded("deactivate", self.stop)
+
+    def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Tear down."""
+        return self._guarded("clean up", self.teardown)
+
+    def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Stop and tear down."""
+        self.active = False
+        return self._guarded("shut down", self.stop)
+
+    def _configure(self) -> None:
+        values = {
+            key: self.get_parameter(key).value for key in schema.describe(self._settings_type)
+        }
+        self.settings = schema.build(self._settings_type, values)
+        self.setup()
+
+    def _activate(self) -> None:
+        self.start()
+        self.active = True
+
+    def _guarded(self, what: str, call: Callable[[], None]) -> TransitionCallbackReturn:
+        try:
+            call()
+        except NovaflowError as error:
+            self.get_logger().error(f"cannot {what}: {error}")
+            return TransitionCallbackReturn.FAILURE
+        except Exception:
+            self.get_logger().error(f"cannot {what}:\n{traceback.format_exc()}")
+            return TransitionCallbackReturn.ERROR
+        return TransitionCallbackReturn.SUCCESS
+
+    def _beat(self) -> None:
+        self._heartbeat.publish(
+            Heartbeat(node=self.get_name(), pid=os.getpid(), active=self.active)
+        )
+
+
+def run(node_type: Callable[[], NovaflowNode[Any]], *, threads: int = 4) -> None:
+    """Run one node until SIGINT or SIGTERM; the exit status is 1 when it could not be started."""
+    rclpy.init()
+    signal.signal(signal.SIGTERM, lambda *_: rclpy.try_shutdown())
+    node = node_type()
+    executor = rclpy.executors.MultiThreadedExecutor(num_threads=threads)
+    executor.add_node(node)
+    status = 0
+    try:
+        if node.get_parameter("autostart").value:
+            ok = TransitionCallbackReturn.SUCCESS
+            if node.trigger_configure() != ok or node.trigger_activate() != ok:
+                status = 1
+        if status == 0:
+            executor.spin()
+    except (KeyboardInterrupt, rclpy.executors.ExternalShutdownException):
+        pass
+    finally:
+        if status == 0 and node.active:
+            node.active = False
+            node.stop()
+        executor.shutdown(timeout_sec=2.0)
+        node.destroy_node()
+        rclpy.try_shutdown()
+    sys.exit(status)
+
+
+def _descriptor(default: Any, info: SettingInfo) -> ParameterDescriptor:
+    text = info.description + (f" [{info.unit}]" if info.unit else "")
+    if info.choices:
+        text += f" One of: {', '.join(info.choices)}."
+    out = ParameterDescriptor(description=text, read_only=False)
+    sample = default[0] if isinstance(default, tuple) and default else default
+    if info.low is not None and info.high is not None and not isinstance(default, tuple):
+        if isinstance(sample, float):
+            out.floating_point_range = [
+                FloatingPointRange(from_value=float(info.low), to_value=float(info.high))
+            ]
+        elif isinstance(sample, int):
+            out.integer_range = [IntegerRange(from_value=int(info.low), to_value=int(info.high))]
+    return out

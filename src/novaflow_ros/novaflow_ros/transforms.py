@@ -1,0 +1,67 @@
+"""Look up transforms: tf2_ros where it is installed, otherwise a small buffer with the same answers."""
+
+from __future__ import annotations
+
+import threading
+
+import numpy as np
+from numpy.typing import NDArray
+from rclpy.node import Node
+from rclpy.qos import DurabilityPolicy, QoSProfile
+from tf2_msgs.msg import TFMessage
+
+from novaflow_core import se3
+from novaflow_core.errors import Code, PerceptionError
+
+
+class TransformBuffer:
+    """The newest transform between any two frames of /tf and /tf_static.
+
+    It keeps the newest transform of each frame: cameras of this system are bolted down, so it does not interpolate.
+    """
+
+    def __init__(self, node: Node) -> None:
+        """Subscribe to /tf and /tf_static."""
+        self._parents: dict[str, tuple[str, NDArray[np.float64]]] = {}
+        self._lock = threading.Lock()
+        static = QoSProfile(depth=100, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+        self._subscriptions = [
+            node.create_subscription(TFMessage, "/tf", self._store, 100),
+            node.create_subscription(TFMessage, "/tf_static", self._store, static),
+        ]
+
+    def _store(self, message: TFMessage) -> None:
+        with self._lock:
+            for item in message.transforms:
+                t, q = item.transform.translation, item.transform.rotation
+                matrix = se3.from_rt(se3.rotation_from_xyzw([q.x, q.y, q.z, q.w]), [t.x, t.y, t.z])
+                self._parents[item.child_frame_id] = (item.header.frame_id, matrix)
+
+    def lookup(self, target: str, source: str) -> NDArray[np.float64]:
+        """Return T_target_source (4, 4), so that `p_target = T @ p_source`.
+
+        Raises:
+            PerceptionError: NO_TRANSFORM, naming the frames that are known.
+        """
+        with self._lock:
+            to_source, to_target = self._chain(source), self._chain(target)
+        common = next((frame for frame in to_source if frame in to_target), None)
+        if common is None:
+            known = ", ".join(sorted(self._parents)[:12]) or "none"
+            raise PerceptionError(
+                Code.NO_TRANSFORM,
+                f"no transform from '{source}' to '{target}'; known frames: {known}",
+            )
+        return se3.inverse(to_target[common]) @ to_source[common]
+
+    def _chain(self, frame: str) -> dict[str, NDArray[np.float64]]:
+        """T_ancestor_frame for every ancestor, nearest first."""
+        out = {frame: np.eye(4)}
+        current, matrix = frame, np.eye(4)
+        while current in self._parents:
+            current, step = self._parents[current]
+            if current in out:
+                break
+            matrix = step @ matrix
+            out[current] = matrix
+        return out

@@ -1,0 +1,1 @@
+"""MuJoCo cells that speak what real drivers speak, and the scorer."""

@@ -1,0 +1,1 @@
+"""Algorithms and records; no ROS."""
