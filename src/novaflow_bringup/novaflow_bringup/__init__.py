@@ -1,0 +1,1 @@
+"""What turns the nodes into a system: task node, recorder, replay, command line, launching."""
