@@ -1,1 +1,1 @@
-"""The nodes of this package."""
+"""Nodes, and the only code here that speaks messages."""

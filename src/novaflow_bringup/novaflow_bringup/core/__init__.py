@@ -1,0 +1,1 @@
+"""Sequencing and reports, without ROS."""
