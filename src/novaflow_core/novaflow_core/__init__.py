@@ -1,1 +1,1 @@
-"""The vocabulary of NovaFlow: records and geometry that every package shares. NumPy only, no ROS."""
+"""The vocabulary of NovaFlow: records and geometry that every package shares; NumPy, no ROS."""

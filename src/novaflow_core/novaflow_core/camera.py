@@ -59,7 +59,7 @@ class CameraModel:
         return self.rays() * np.asarray(depth, float)[..., None]
 
     def lift_pixels(self, pixels: ArrayLike, depth_m: ArrayLike) -> NDArray[np.float64]:
-        """Lift pixels (*P, 2), u right and v down, with depths (*P) [m] to points (*P, 3), optical frame."""
+        """Lift pixels (*P, 2), u right, v down, with depths (*P) [m] to optical points (*P, 3)."""
         p = np.asarray(pixels, float)
         z = np.asarray(depth_m, float)
         return np.stack(
@@ -67,7 +67,7 @@ class CameraModel:
         )
 
     def project(self, points: ArrayLike) -> NDArray[np.float64]:
-        """Project points (*P, 3) [m] in the optical frame to pixels (*P, 2); NaN at or behind the camera."""
+        """Project optical points (*P, 3) [m] to pixels (*P, 2); NaN at or behind the camera."""
         p = np.asarray(points, float)
         z = np.where(p[..., 2] > 1e-6, p[..., 2], np.nan)
         return np.stack([p[..., 0] / z * self.fx + self.cx, p[..., 1] / z * self.fy + self.cy], -1)

@@ -1,7 +1,8 @@
 """Failures as data: one code, one cause, one sentence.
 
-Every error that NovaFlow raises on purpose is a `NovaflowError` with a `Code`. The codes are those of
-`novaflow_msgs/ErrorCode` (a test compares the two); a node turns the exception into its result in one place.
+Every error that NovaFlow raises on purpose is a `NovaflowError` with a `Code`. The codes are those
+of `novaflow_msgs/ErrorCode` (a test compares the two); a node turns the exception into its result
+in one place.
 """
 
 from __future__ import annotations
@@ -83,7 +84,7 @@ class Code(IntEnum):
 
 
 class Cause(StrEnum):
-    """The paper's four causes of failure (NovaFlow, sec. 4), or `setup` for everything before the method ran."""
+    """The paper's four causes of failure (sec. 4), or `setup` for all before the method ran."""
 
     NONE = ""
     SETUP = "setup"
@@ -157,7 +158,7 @@ class PlatformError(NovaflowError):
 
 
 class ShapeError(NovaflowError):
-    """Raised when arrays disagree on their shape, or a message's length contradicts its size fields."""
+    """Raised when arrays disagree on their shape, or a message with its own size fields."""
 
     def __init__(self, reason: str) -> None:
         """Keep the sentence; the code is INVALID_MESSAGE."""

@@ -1,4 +1,7 @@
-"""Actionable 3D object flow: how points of one object move. Source: NovaFlow (arXiv 2510.08568), sec. 3."""
+"""Actionable 3D object flow: how points of one object move.
+
+Source: NovaFlow (arXiv 2510.08568), sec. 3.
+"""
 
 from __future__ import annotations
 
@@ -55,7 +58,8 @@ class ObjectFlow:
             raise ShapeError(f"flow has {steps} steps of {count} points; it needs at least 2 of 1")
         if self.visible.shape != (steps, count) or self.confidence.shape != (steps, count):
             raise ShapeError(
-                f"flow points {self.points.shape}, visible {self.visible.shape}, confidence {self.confidence.shape}"
+                f"flow points {self.points.shape}, visible {self.visible.shape}, "
+                f"confidence {self.confidence.shape}"
             )
         if not self.dt_s > 0:
             raise ShapeError(f"flow dt is {self.dt_s} s; it must be positive")

@@ -13,7 +13,8 @@ class Grasp:
     """A parallel-jaw grasp at step 0 of the flow.
 
     Attributes:
-        T_planning_tcp: (4, 4); origin between the fingertips, +z along the approach, +x along the closing direction.
+        T_planning_tcp: (4, 4); origin between the fingertips, +z along the approach, +x along the
+            closing direction.
         width_m: Opening between the pads before closing [m].
         score: Quality of the proposal itself, 0..1.
     """

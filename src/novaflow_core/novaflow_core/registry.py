@@ -1,6 +1,7 @@
 """Backends by name, so that a third party can add one.
 
-A package registers a backend as an entry point in the group `novaflow.<stage>`, e.g. `novaflow.grounding`.
+A package registers a backend as an entry point in the group `novaflow.<stage>`, e.g.
+`novaflow.grounding`.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """Does the target stand to the reference as the instruction says? Pure geometry on observed points.
 
-The same predicates judge an imagined end state (critic) and an observed one (outcome). Frames: all points in the
-planning frame; `view_axes` gives right and away as seen from the camera, both in the support plane.
+The same predicates judge an imagined end state (critic) and an observed one (outcome). Frames: all
+points in the planning frame; `view_axes` gives right and away as seen from the camera, both in the
+support plane.
 """
 
 from __future__ import annotations

@@ -39,7 +39,8 @@ class RgbdView:
         size = (self.model.height, self.model.width)
         if self.color.shape != (*size, 3) or self.depth.shape != size:
             raise ShapeError(
-                f"view '{self.camera}': colour {self.color.shape}, depth {self.depth.shape}, camera {size}"
+                f"view '{self.camera}': colour {self.color.shape}, depth {self.depth.shape}, "
+                f"camera {size}"
             )
 
     def points(self) -> NDArray[np.float64]:
@@ -84,7 +85,7 @@ class Plane:
         return np.asarray(points, float) @ self.normal + self.offset
 
     def basis(self) -> NDArray[np.float64]:
-        """Two unit directions (2, 3) in the plane; they and the normal form a right-handed frame."""
+        """Two unit directions (2, 3) in the plane, right-handed with the normal."""
         seed = np.eye(3)[int(np.argmin(np.abs(self.normal)))]
         first = np.cross(seed, self.normal)
         first /= np.linalg.norm(first)

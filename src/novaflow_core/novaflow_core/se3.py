@@ -70,7 +70,7 @@ def quaternion_xyzw(rotation: ArrayLike) -> Matrix:
     """Unit quaternions (*B, 4), x y z w, of rotation matrices (*B, 3, 3)."""
     m = np.asarray(rotation, float)
     xx, yy, zz = m[..., 0, 0], m[..., 1, 1], m[..., 2, 2]
-    # Four equivalent forms; each row is q scaled by one of its components, so the longest is the safest.
+    # Four equivalent forms; each row is q scaled by one of its components: the longest is safest.
     rows = np.stack(
         [
             np.stack(
@@ -118,7 +118,7 @@ def quaternion_xyzw(rotation: ArrayLike) -> Matrix:
 
 
 def rotation_from_xyzw(quaternion: ArrayLike) -> Matrix:
-    """Rotation matrices (*B, 3, 3) of quaternions (*B, 4), x y z w; they need not be unit length."""
+    """Rotation matrices (*B, 3, 3) of quaternions (*B, 4), x y z w, of any length but zero."""
     q = np.asarray(quaternion, float)
     q = q / np.linalg.norm(q, axis=-1, keepdims=True)
     x, y, z, w = np.moveaxis(q, -1, 0)

@@ -1,7 +1,7 @@
 """Parameters as a schema: type, default, unit, range, description.
 
-A node's settings are one frozen dataclass whose fields are made with `setting`; `novaflow_ros` declares them as ROS
-parameters and builds the dataclass again when the node is configured.
+A node's settings are one frozen dataclass whose fields are made with `setting`; `novaflow_ros`
+declares them as ROS parameters and builds the dataclass again when the node is configured.
 """
 
 from __future__ import annotations

@@ -1,1 +1,1 @@
-"""What every NovaFlow node stands on: conversions, the lifecycle node, actions, clients, transforms."""
+"""What every node stands on: conversions, the lifecycle node, actions, clients, transforms."""

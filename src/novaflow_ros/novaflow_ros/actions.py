@@ -1,4 +1,7 @@
-"""Serve and call actions: one goal at a time, errors mapped to codes in one place, waiting without spinning."""
+"""Serve and call actions.
+
+One goal at a time, errors mapped to codes in one place, waiting without spinning.
+"""
 
 from __future__ import annotations
 
@@ -27,9 +30,10 @@ Report = Callable[[str, float], None]
 class SingleGoalServer:
     """An action server that runs one goal at a time and never leaves one without an answer.
 
-    `work(goal, goal_handle)` returns the result message. A `NovaflowError` becomes a result with its code; anything
-    else is logged with its traceback and becomes INTERNAL. A second goal meanwhile, or one for an inactive node, is
-    accepted and aborted at once, so that its sender gets the code BUSY or NOT_ACTIVE and not a bare refusal.
+    `work(goal, goal_handle)` returns the result message. A `NovaflowError` becomes a result with
+    its code; anything else is logged with its traceback and becomes INTERNAL. A second goal
+    meanwhile, or one for an inactive node, is accepted and aborted at once, so that its sender gets
+    the code BUSY or NOT_ACTIVE and not a bare refusal.
     """
 
     def __init__(
@@ -41,7 +45,7 @@ class SingleGoalServer:
         *,
         fail: Callable[[NovaflowError], Any] | None = None,
     ) -> None:
-        """Create the server; `fail` builds the result of an error where `code` and `reason` are not fields of it."""
+        """Create the server; `fail` builds the result of an error that has no `code` and `reason`."""
         self._node = node
         self._type = action_type
         self._work = work
@@ -97,7 +101,7 @@ class SingleGoalServer:
 
 
 class StageReporter:
-    """Publishes the progress of one stage as feedback of a goal whose Feedback has a `stage` field."""
+    """Publishes the progress of one stage as feedback of a goal; Feedback has a `stage` field."""
 
     def __init__(
         self, feedback_type: Any, handle: ServerGoalHandle, stage: str, clock: Any
@@ -164,7 +168,9 @@ def call_action(
     should_stop: ShouldStop = lambda: False,
     on_feedback: Callable[[Any], None] | None = None,
 ) -> tuple[int, Any]:
-    """Send a goal from a worker thread and wait for its result; a stop cancels it and waits for its end.
+    """Send a goal from a worker thread and wait for its result.
+
+    A stop cancels the goal and waits for its end.
 
     Returns:
         The goal's status (`action_msgs/GoalStatus`) and its result message.

@@ -1,7 +1,7 @@
 """The only code that translates between messages and the vocabulary.
 
-Arrays are assigned from buffers (`array.array.frombytes`): assigning NumPy arrays makes rclpy check element by element,
-which costs 200 ms for a 720p image instead of 0.4 ms.
+Arrays are assigned from buffers (`array.array.frombytes`): assigning NumPy arrays makes rclpy check
+element by element, which costs 200 ms for a 720p image instead of 0.4 ms.
 """
 
 from __future__ import annotations
@@ -38,9 +38,9 @@ _IMAGE_TYPES = {
 }
 
 
-# --- elements -------------------------------------------------------------------------------------------------------
+# --- elements -------------------------------------------------------------------------------------
 def buffer(values: ArrayLike, typecode: str) -> array.array:  # type: ignore[type-arg]
-    """Pack an array into the flat buffer of a message field; `typecode` as in `array` ('B', 'f', 'd')."""
+    """Pack an array into the flat buffer of a message field; `typecode` 'B', 'f' or 'd'."""
     out = array.array(typecode)
     out.frombytes(np.ascontiguousarray(values, np.dtype(typecode)).data.cast("B"))
     return out
@@ -91,7 +91,7 @@ def plane_from_msg(message: PlaneMsg) -> Plane:
     return Plane(coef[:3].copy(), float(coef[3]))
 
 
-# --- images and views -----------------------------------------------------------------------------------------------
+# --- images and views -----------------------------------------------------------------------------
 def image_to_msg(
     image: NDArray[np.generic], encoding: str, frame_id: str = "", stamp_ns: int = 0
 ) -> Image:
@@ -141,7 +141,10 @@ def color_from_msg(message: Image) -> NDArray[np.uint8]:
 
 
 def depth_from_msg(message: Image) -> NDArray[np.float32]:
-    """Depth image (H, W) float32 [m]; NaN where the sensor saw nothing (REP-118: 32FC1 m, or raw 16UC1 mm)."""
+    """Depth image (H, W) float32 [m]; NaN where the sensor saw nothing.
+
+    REP-118: 32FC1 is metres, raw 16UC1 millimetres.
+    """
     image = image_from_msg(message)
     if message.encoding in ("16UC1", "mono16"):
         depth = image.astype(np.float32) * np.float32(1e-3)
@@ -228,7 +231,7 @@ def _view_from_msg(message: nf.View) -> RgbdView:
     )
 
 
-# --- task and grounding ---------------------------------------------------------------------------------------------
+# --- task and grounding ---------------------------------------------------------------------------
 def task_to_msg(task: TaskSpec) -> nf.TaskSpec:
     """TaskSpec message of a parsed instruction."""
     return nf.TaskSpec(
@@ -333,7 +336,8 @@ def collision_scene_from_msg(message: nf.CollisionScene) -> CollisionScene:
     """
     if not len(message.names) == len(message.poses) == len(message.sizes):
         raise ShapeError(
-            f"collision scene: {len(message.names)} names, {len(message.poses)} poses, {len(message.sizes)} sizes"
+            f"collision scene: {len(message.names)} names, {len(message.poses)} poses, "
+            f"{len(message.sizes)} sizes"
         )
     boxes = tuple(
         Box(name, pose_to_matrix(pose), np.array([size.x, size.y, size.z]))
@@ -388,7 +392,7 @@ def cloud_from_msg(message: PointCloud2) -> NDArray[np.float64]:
     return points[np.isfinite(points).all(axis=1)]
 
 
-# --- flows and candidates -------------------------------------------------------------------------------------------
+# --- flows and candidates -------------------------------------------------------------------------
 def flow_to_msg(flow: ObjectFlow | None) -> nf.ObjectFlow3D:
     """ObjectFlow3D message; None becomes a message with 0 steps."""
     if flow is None:
@@ -424,7 +428,7 @@ def flow_from_msg(message: nf.ObjectFlow3D) -> ObjectFlow | None:
         or len(message.confidence) != cells
     ):
         raise ShapeError(
-            f"flow of {shape[0]} steps and {shape[1]} points holds {len(message.points)} coordinates, "
+            f"flow of {shape[0]} steps, {shape[1]} points holds {len(message.points)} coordinates, "
             f"{len(message.visible)} visibilities, {len(message.confidence)} confidences"
         )
     return ObjectFlow(

@@ -1,4 +1,7 @@
-"""The lifecycle node that every NovaFlow node is: parameters from a schema, heartbeat, autostart, one place for errors."""
+"""The lifecycle node that every NovaFlow node is.
+
+Parameters from a schema, a heartbeat, autostart, and one place for errors.
+"""
 
 from __future__ import annotations
 
@@ -30,8 +33,9 @@ S = TypeVar("S")
 class NovaflowNode(LifecycleNode, Generic[S]):
     """A lifecycle node with settings of type S.
 
-    Subclasses implement `setup` (build backends, create servers), and may implement `start`, `stop` and `teardown`.
-    Each of them may raise `NovaflowError`; it is logged with its code and the transition fails.
+    Subclasses implement `setup` (build backends, create servers), and may implement `start`, `stop`
+    and `teardown`. Each of them may raise `NovaflowError`; it is logged with its code and the
+    transition fails.
     """
 
     def __init__(self, name: str, settings_type: type[S], **kwargs: Any) -> None:

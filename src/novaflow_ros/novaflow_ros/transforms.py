@@ -1,4 +1,4 @@
-"""Look up transforms: tf2_ros where it is installed, otherwise a small buffer with the same answers."""
+"""Look up transforms: the newest between any two frames of /tf and /tf_static."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ from novaflow_core.errors import Code, PerceptionError
 class TransformBuffer:
     """The newest transform between any two frames of /tf and /tf_static.
 
-    It keeps the newest transform of each frame: cameras of this system are bolted down, so it does not interpolate.
+    It keeps the newest transform of each frame: cameras of this system are bolted down, so it does
+    not interpolate.
     """
 
     def __init__(self, node: Node) -> None:
