@@ -12,9 +12,16 @@ setup(
         ("share/ament_index/resource_index/packages", [f"resource/{NAME}"]),
         (f"share/{NAME}", ["package.xml"]),
     ],
-    install_requires=["setuptools", "numpy"],
+    install_requires=["setuptools", "numpy", "scipy", "opencv-python-headless"],
     zip_safe=False,
     license="Apache-2.0",
     description="Capture, instruction parsing, grounding, live tracking and scene geometry.",
-    entry_points={"console_scripts": []},
+    entry_points={
+        "console_scripts": [
+            f"perception_node = {NAME}.ros.perception_node:main",
+            f"file_camera_node = {NAME}.ros.file_camera_node:main",
+            f"tracker_node = {NAME}.ros.tracker_node:main",
+        ],
+        "novaflow.grounding": [f"tabletop = {NAME}.backends.tabletop:TabletopGrounder"],
+    },
 )
