@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import array
 import math
+from collections.abc import Sequence
 
 import numpy as np
-from builtin_interfaces.msg import Time
+from builtin_interfaces.msg import Duration, Time
 from geometry_msgs.msg import Point, Pose, Vector3
 from numpy.typing import ArrayLike, NDArray
 from sensor_msgs.msg import CameraInfo, Image, PointCloud2, PointField
 from shape_msgs.msg import Plane as PlaneMsg
+from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
 
 from novaflow_core import se3
 from novaflow_core.camera import CameraModel
@@ -546,3 +548,37 @@ def feasibility_from_msg(message: nf.CandidateFeasibility) -> CandidateFeasibili
         grasp=grasp_from_msg(message.grasp),
         grasps_tried=int(message.grasps_tried),
     )
+
+
+# --- robot ----------------------------------------------------------------------------------------------------------
+def trajectory_to_msg(
+    joint_names: Sequence[str],
+    time_s: ArrayLike,
+    position: ArrayLike,
+    velocity: ArrayLike,
+    acceleration: ArrayLike,
+) -> JointTrajectory:
+    """JointTrajectory message of N joints at M times; its stamp is zero, which means: start now.
+
+    Args:
+        joint_names: N names, in the order of the columns.
+        time_s: (M,) [s] from the start.
+        position: (M, N) [rad].
+        velocity: (M, N) [rad/s].
+        acceleration: (M, N) [rad/s^2].
+    """
+    out = JointTrajectory(joint_names=list(joint_names))
+    rows = zip(
+        np.asarray(time_s, float),
+        np.asarray(position, float),
+        np.asarray(velocity, float),
+        np.asarray(acceleration, float),
+        strict=True,
+    )
+    for seconds, q, qd, qdd in rows:
+        sec, nanosec = divmod(round(float(seconds) * 1e9), 1_000_000_000)
+        point = JointTrajectoryPoint(time_from_start=Duration(sec=sec, nanosec=nanosec))
+        point.positions, point.velocities = buffer(q, "d"), buffer(qd, "d")
+        point.accelerations = buffer(qdd, "d")
+        out.points.append(point)
+    return out

@@ -11,21 +11,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-
-class TimedPath(Protocol):
-    """Joint positions over time, as the planner makes them."""
-
-    @property
-    def times_s(self) -> NDArray[np.float64]:
-        """(M,) [s] from the start, strictly increasing."""
-
-    @property
-    def q(self) -> NDArray[np.float64]:
-        """(M, N) [rad]."""
-
-    @property
-    def qd(self) -> NDArray[np.float64]:
-        """(M, N) [rad/s]."""
+from novaflow_core.errors import Code, PlatformError
+from novaflow_executor.core.plan import JointTrajectory
 
 
 @dataclass(frozen=True)
@@ -70,18 +57,19 @@ class RobotDriver(Protocol):
             ExecutionError: NO_ROBOT_STATE when there is none or it is too old, with its age.
         """
 
-    def move(self, path: TimedPath) -> RunningMotion:
+    def move(self, trajectory: JointTrajectory) -> RunningMotion:
         """Send a trajectory.
 
         Raises:
             ExecutionError: CONTROLLER_UNAVAILABLE.
         """
 
-    def move_gripper(self, opening_m: float) -> RunningMotion:
-        """Open or close the gripper; it stops at what it meets, with the driver's limited force.
+    def move_gripper(self, opening_m: float, max_force_n: float) -> RunningMotion:
+        """Open or close the gripper; it stops at what it meets.
 
         Args:
             opening_m: Wanted distance between the pads [m]; 0 closes.
+            max_force_n: Largest force [N]; the driver's own limit holds as well.
 
         Raises:
             ExecutionError: CONTROLLER_UNAVAILABLE.
@@ -96,3 +84,40 @@ class RobotDriver(Protocol):
 
     def cancel_all(self) -> None:
         """Ask the arm to stop whatever it does, also what others asked for; returns at once."""
+
+
+@dataclass(frozen=True)
+class JawTable:
+    """How the gripper's joint position relates to the distance between its pads; linear in between.
+
+    Attributes:
+        positions: (P,) joint positions [rad or m], strictly increasing.
+        openings_m: (P,) distances between the pads [m].
+    """
+
+    positions: tuple[float, ...]
+    openings_m: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        """Check that the table can be read both ways."""
+        steps = np.diff(self.positions), np.diff(self.openings_m)
+        if len(self.positions) != len(self.openings_m) or len(self.positions) < 2:
+            raise PlatformError(
+                Code.INVALID_SETTING,
+                f"gripper table has {len(self.positions)} positions and {len(self.openings_m)} openings; "
+                "both need the same number, at least 2",
+            )
+        if not (steps[0] > 0).all() or not ((steps[1] > 0).all() or (steps[1] < 0).all()):
+            raise PlatformError(
+                Code.INVALID_SETTING, "gripper positions must rise and its openings rise or fall"
+            )
+
+    def opening_m(self, position: float) -> float:
+        """Distance between the pads [m] at a joint position."""
+        return float(np.interp(position, self.positions, self.openings_m))
+
+    def position(self, opening_m: float) -> float:
+        """Joint position at a distance between the pads [m]."""
+        order = np.argsort(self.openings_m)
+        openings, positions = np.array(self.openings_m), np.array(self.positions)
+        return float(np.interp(opening_m, openings[order], positions[order]))
