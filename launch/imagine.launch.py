@@ -1,0 +1,50 @@
+"""One recorded RGB-D view in, candidate flows and the choice out: no robot, nothing moves."""
+
+from launch import LaunchDescription
+from launch.actions import DeclareLaunchArgument, GroupAction, IncludeLaunchDescription
+from launch.launch_description_sources import PythonLaunchDescriptionSource
+from launch.substitutions import LaunchConfiguration, PathJoinSubstitution
+from launch_ros.actions import Node
+from launch_ros.parameter_descriptions import ParameterValue
+from launch_ros.substitutions import FindPackageShare
+
+SHARE = FindPackageShare("novaflow_bringup")
+PIPELINE = PathJoinSubstitution([SHARE, "launch", "pipeline.launch.py"])
+ARGUMENTS = [
+    DeclareLaunchArgument("rgbd", description="folder of the view: colour, depth, camera"),
+    DeclareLaunchArgument("grounding", default_value="tabletop", description="grounding backend"),
+    DeclareLaunchArgument("video", default_value="storyboard", description="video backend"),
+    DeclareLaunchArgument("selection", default_value="critic", description="selection backend"),
+    DeclareLaunchArgument("candidates", default_value="8", description="imagined per goal"),
+    DeclareLaunchArgument(
+        "config",
+        default_value=PathJoinSubstitution([SHARE, "config", "imagine.yaml"]),
+        description="parameter file",
+    ),
+]
+
+
+def generate_launch_description():
+    """Describe the file camera and the part of the graph that imagines."""
+    camera = Node(
+        package="novaflow_perception",
+        executable="file_camera_node",
+        name="file_camera_node",
+        parameters=[
+            LaunchConfiguration("config"),
+            {"directory": ParameterValue(LaunchConfiguration("rgbd"), value_type=str)},
+        ],
+        output="screen",
+        respawn=True,
+        respawn_delay=1.0,
+    )
+    forwarded = ["config", "grounding", "video", "selection", "candidates"]
+    pipeline = IncludeLaunchDescription(
+        PythonLaunchDescriptionSource(PIPELINE),
+        launch_arguments=[
+            *((name, LaunchConfiguration(name)) for name in forwarded),
+            # Nothing knows where the camera stands, so its own frame is the fixed one.
+            ("planning_frame", "camera_color_optical_frame"),
+        ],
+    )
+    return LaunchDescription([*ARGUMENTS, camera, GroupAction([pipeline])])

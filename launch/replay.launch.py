@@ -1,0 +1,50 @@
+"""A recorded run's sensors and goal, fed back into the graph: no camera, no robot."""
+
+from launch import LaunchDescription
+from launch.actions import DeclareLaunchArgument, GroupAction, IncludeLaunchDescription
+from launch.launch_description_sources import PythonLaunchDescriptionSource
+from launch.substitutions import LaunchConfiguration, PathJoinSubstitution
+from launch_ros.actions import Node
+from launch_ros.parameter_descriptions import ParameterValue
+from launch_ros.substitutions import FindPackageShare
+
+SHARE = FindPackageShare("novaflow_bringup")
+PIPELINE = PathJoinSubstitution([SHARE, "launch", "pipeline.launch.py"])
+ARGUMENTS = [
+    DeclareLaunchArgument("run", description="folder of the run"),
+    DeclareLaunchArgument(
+        "planning_frame", default_value="fr3_link0", description="fixed frame of all 3D data"
+    ),
+    DeclareLaunchArgument("grounding", default_value="tabletop", description="grounding backend"),
+    DeclareLaunchArgument("video", default_value="storyboard", description="video backend"),
+    DeclareLaunchArgument("selection", default_value="critic", description="selection backend"),
+    DeclareLaunchArgument(
+        "config",
+        default_value=PathJoinSubstitution([SHARE, "config", "franka.yaml"]),
+        description="parameter file",
+    ),
+]
+
+
+def generate_launch_description():
+    """Describe the replay and the part of the graph that imagines."""
+    replay = Node(
+        package="novaflow_bringup",
+        executable="replay_node",
+        name="replay_node",
+        parameters=[
+            LaunchConfiguration("config"),
+            {"run": ParameterValue(LaunchConfiguration("run"), value_type=str)},
+        ],
+        output="screen",
+    )
+    forwarded = ["config", "grounding", "video", "selection", "planning_frame"]
+    pipeline = IncludeLaunchDescription(
+        PythonLaunchDescriptionSource(PIPELINE),
+        launch_arguments=[
+            *((name, LaunchConfiguration(name)) for name in forwarded),
+            # The bag's clock drives the graph, as it did when the run was recorded.
+            ("use_sim_time", "true"),
+        ],
+    )
+    return LaunchDescription([*ARGUMENTS, replay, GroupAction([pipeline])])
