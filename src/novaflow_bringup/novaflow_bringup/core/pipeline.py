@@ -14,7 +14,14 @@ from typing import Protocol
 
 from novaflow_bringup.core.run_record import Goal, RunRecord, StageTime
 from novaflow_core.candidate import CandidateFeasibility, CandidateScore, FlowCandidate
-from novaflow_core.errors import Code, NovaflowError, PerceptionError, PlatformError, SelectionError
+from novaflow_core.errors import (
+    Code,
+    NovaflowError,
+    PerceptionError,
+    PlatformError,
+    SelectionError,
+    VideoError,
+)
 
 Progress = Callable[[str, float], None]
 OnStage = Callable[[StageTime, float], None]  # the stage and its progress, 0..1 or NaN
@@ -45,6 +52,8 @@ class Generated:
     candidates: tuple[FlowCandidate, ...]
     handles: dict[str, object]
     compute_s: dict[str, float] = field(default_factory=dict)
+    code: Code = Code.OK
+    reason: str = ""
 
 
 @dataclass(frozen=True)
@@ -75,7 +84,7 @@ class Observed:
 
 
 class Stages(Protocol):
-    """What the pipeline needs from the outside. Each call raises `NovaflowError` when it fails or is cancelled."""
+    """The work; a call raises `NovaflowError` when it fails or is cancelled."""
 
     def ready(self, plan_only: bool) -> None:
         """Make sure that every process the goal needs is there."""
@@ -124,7 +133,7 @@ class Stages(Protocol):
     ) -> str:
         """Plan without moving; return the plan's hash."""
 
-    def approval(self, plan_hash: str, progress: Progress) -> None:
+    def approval(self, grounded: Grounded, plan_hash: str, progress: Progress) -> None:
         """Wait until a person allows this plan."""
 
     def execute(
@@ -161,7 +170,7 @@ class Pipeline:
             approve: A person must allow the plan before anything moves.
             record: Record the graph into the run folder.
             on_stage: Told about every change of a stage.
-            should_stop: Whether the goal is to end; looked at between stages (the stages look by themselves, too).
+            should_stop: Whether the goal is to end; looked at between stages.
             clock: Steady time [s].
         """
         self._stages, self._approve, self._record = stages, approve, record
@@ -171,7 +180,7 @@ class Pipeline:
     def run(self, record: RunRecord) -> RunRecord:
         """Perform `record.goal`; failures end up in the record and are not raised.
 
-        Unknown exceptions pass through after cleaning up: the caller logs them and calls `record.fail`.
+        Unknown exceptions pass through after cleaning up; the caller logs and records them.
         """
         began = self._clock()
         self._current = ""
@@ -210,6 +219,8 @@ class Pipeline:
             generated = stages.generate(scene, grounded, goal, folder / "videos", progress)
             record.candidates = generated.candidates
             record.compute_s |= generated.compute_s
+            if generated.code != Code.OK:
+                raise VideoError(generated.code, generated.reason)
             usable = sum(c.code == Code.OK for c in generated.candidates)
             note(f"{usable} of {len(generated.candidates)} candidates have a flow")
             if not usable:
@@ -233,7 +244,7 @@ class Pipeline:
             record.candidate_id = answer.candidate_id
             note(f"candidate {answer.candidate_id}: {answer.reason}".rstrip(": "))
         if goal.plan_only:
-            record.reason = f"candidate {answer.candidate_id} was chosen; reachability not checked, nothing moved"
+            record.reason = f"candidate {answer.candidate_id} was chosen; reachability: not checked"
             return
         self._move(record, scene, grounded, generated.handles[answer.candidate_id])
 
@@ -245,7 +256,7 @@ class Pipeline:
             with self._stage(record, "approve") as (note, progress):
                 stages.track(scene, grounded)
                 record.plan_hash = stages.preview(scene, grounded, candidate, progress)
-                stages.approval(record.plan_hash, progress)
+                stages.approval(grounded, record.plan_hash, progress)
                 note(f"plan {record.plan_hash[:12]} was approved")
         with self._stage(record, "execute") as (note, progress):
             if not self._approve:
@@ -316,7 +327,7 @@ class Pipeline:
 
 
 def _no_flow(candidates: tuple[FlowCandidate, ...]) -> SelectionError:
-    """Say why no candidate can be judged; the code that most of them share, when they agree on one."""
+    """Say why no candidate can be judged, with the code that they share when they agree on one."""
     if not candidates:
         return SelectionError(Code.NO_CANDIDATES, "no candidate was generated")
     counts: dict[Code, int] = {}

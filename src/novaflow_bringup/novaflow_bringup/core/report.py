@@ -143,7 +143,7 @@ def _files(files: Mapping[str, str]) -> str:
         return ""
     lines = [f"- [{what}]({path})" for what, path in files.items()]
     images = [f"![{what}]({path})" for what, path in files.items() if path.endswith(".png")]
-    return "## Files\n\n" + "\n".join(lines + ([""] + images if images else []))
+    return "## Files\n\n" + "\n".join(lines + (["", *images] if images else []))
 
 
 def _notes(record: RunRecord) -> str:

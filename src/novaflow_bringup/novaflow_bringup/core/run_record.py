@@ -1,4 +1,4 @@
-"""What one goal asked for, did and found: the source of the report, the outcome message and the JSON."""
+"""What one goal asked for, did and found: the source of report, outcome and JSON."""
 
 from __future__ import annotations
 
