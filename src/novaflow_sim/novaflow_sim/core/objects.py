@@ -1,0 +1,143 @@
+"""Sizes of the cell's objects [m] and what each looks like; shared by scene building, placement and scoring."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+MUG_RADIUS_M = 0.040
+MUG_HEIGHT_M = 0.095
+MUG_WALL_M = 0.004
+MUG_FOOT_RADIUS_M = 0.036
+HANDLE_TUBE_RADIUS_M = 0.0055
+HANDLE_REACH_M = 0.036
+HANDLE_HALF_HEIGHT_M = 0.028
+
+SAUCER_RADIUS_M = 0.080
+SAUCER_WELL_RADIUS_M = 0.056
+SAUCER_WELL_HEIGHT_M = 0.005
+SAUCER_RIM_HEIGHT_M = 0.016
+
+BLOCK_HALF_EXTENTS_M = (0.020, 0.020, 0.035)
+SOCKET_CLEARANCE_M = 0.003
+SOCKET_WALL_M = 0.022
+SOCKET_HEIGHT_M = 0.050
+
+
+@dataclass(frozen=True)
+class Prop:
+    """An object that stands on the table.
+
+    Attributes:
+        name: Body name in the simulation.
+        radius_m: Radius of a circle around the body's origin that holds it, seen from above.
+        height_m: Its height.
+        rest_height_m: Height of the body's origin above the table at rest.
+        yaw_range_rad: Yaw is drawn uniformly from minus to plus this.
+        fixed: Bolted to the table.
+    """
+
+    name: str
+    radius_m: float
+    height_m: float
+    rest_height_m: float = 0.0
+    yaw_range_rad: float = np.pi
+    fixed: bool = False
+
+
+CUP = Prop("cup", 0.078, MUG_HEIGHT_M)
+SAUCER = Prop("saucer", SAUCER_RADIUS_M, SAUCER_RIM_HEIGHT_M)
+BLOCK = Prop(
+    "yellow_block", 0.0285, 2 * BLOCK_HALF_EXTENTS_M[2], BLOCK_HALF_EXTENTS_M[2], np.pi / 4
+)
+SOCKET = Prop("socket", 0.066, SOCKET_HEIGHT_M, 0.0, np.pi / 4, fixed=True)
+CAN = Prop("green_can", 0.033, 0.100)
+CARTON = Prop("blue_carton", 0.060, 0.045, 0.0225)
+CUBE = Prop("red_cube", 0.032, 0.045, 0.0225)
+
+
+@dataclass(frozen=True)
+class TaskObjects:
+    """Who plays in a task.
+
+    Attributes:
+        instruction: The sentence.
+        target: What moves.
+        reference: Where it goes.
+        distractors: What else is there.
+    """
+
+    instruction: str
+    target: Prop
+    reference: Prop
+    distractors: tuple[Prop, ...]
+
+    @property
+    def props(self) -> tuple[Prop, ...]:
+        """All objects, target first."""
+        return (self.target, self.reference, *self.distractors)
+
+
+TASKS = {
+    "cup": TaskObjects("put the cup on the saucer", CUP, SAUCER, (CAN, CARTON)),
+    "insert": TaskObjects(
+        "insert the yellow block into the socket", BLOCK, SOCKET, (CAN, CUBE)
+    ),
+}
+
+CUP_LOOKS = ("cup_red", "cup_blue", "cup_green")
+SAUCER_LOOKS = ("saucer_white", "saucer_cream")
+
+
+def mug_profile() -> NDArray[np.float64]:
+    """Radius and height (P, 2) [m] of the mug, from the axis under the foot to the axis inside."""
+    r, h, t = MUG_RADIUS_M, MUG_HEIGHT_M, MUG_WALL_M
+    return np.array(
+        [
+            [0.0, 0.0],
+            [MUG_FOOT_RADIUS_M, 0.0],
+            [r, 0.004],
+            [r, h - 0.0015],
+            [r - t / 2, h],
+            [r - t, h - 0.0015],
+            [r - t, 0.006],
+            [0.0, 0.006],
+        ]
+    )
+
+
+def mug_outer_wall() -> tuple[float, float]:
+    """Fractions of the profile's length between which the outer wall lies."""
+    p = mug_profile()
+    length = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(p, axis=0), axis=1))])
+    return float(length[2] / length[-1]), float(length[3] / length[-1])
+
+
+def mug_handle(points: int) -> NDArray[np.float64]:
+    """Centre line (P, 3) [m] of the handle, which lies towards +x."""
+    a = np.linspace(-np.pi / 2, np.pi / 2, points)
+    return np.c_[
+        MUG_RADIUS_M - 0.003 + HANDLE_REACH_M * np.cos(a),
+        np.zeros(points),
+        MUG_HEIGHT_M / 2 + HANDLE_HALF_HEIGHT_M * np.sin(a),
+    ]
+
+
+def saucer_profile() -> NDArray[np.float64]:
+    """Radius and height (P, 2) [m] of the saucer."""
+    w, r = SAUCER_WELL_RADIUS_M, SAUCER_RADIUS_M
+    return np.array(
+        [
+            [0.0, 0.0],
+            [0.042, 0.0],
+            [w, 0.0015],
+            [r - 0.002, 0.0130],
+            [r, 0.0150],
+            [r - 0.002, SAUCER_RIM_HEIGHT_M],
+            [w + 0.004, 0.0062],
+            [w, SAUCER_WELL_HEIGHT_M],
+            [0.0, SAUCER_WELL_HEIGHT_M],
+        ]
+    )

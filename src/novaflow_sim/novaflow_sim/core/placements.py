@@ -1,0 +1,133 @@
+"""Where a seed puts the objects: within the arm's reach, apart, and each fully in the camera's view."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from novaflow_core.camera import CameraModel
+from novaflow_core.errors import Code, PlatformError
+from novaflow_core.se3 import apply, inverse
+from novaflow_sim.core.objects import CUP_LOOKS, SAUCER_LOOKS, TASKS, Prop
+
+# Between these distances from the base's axis the arm reaches the table from above with its elbow bent.
+REACH_M = (0.40, 0.62)
+Y_RANGE_M = (-0.26, 0.26)
+APART_M = (0.15, 0.30)
+IMAGE_MARGIN_PX = 12.0
+_TRIES = 4000
+
+
+@dataclass(frozen=True)
+class Placement:
+    """Pose of one object on the table: origin x, y, z [m] and yaw [rad], base frame."""
+
+    x_m: float
+    y_m: float
+    z_m: float
+    yaw_rad: float
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Everything that a seed decides.
+
+    Attributes:
+        placements: By object name.
+        cup_look: Material of the cup.
+        saucer_look: Material of the saucer.
+    """
+
+    placements: dict[str, Placement]
+    cup_look: str
+    saucer_look: str
+
+
+def draw_layout(
+    task: str, seed: int, camera: CameraModel, T_base_camera: NDArray[np.float64]
+) -> Layout:
+    """Draw the layout of a seed.
+
+    Args:
+        task: Name of a task.
+        seed: Any non-negative number; equal seeds give equal layouts.
+        camera: Intrinsics.
+        T_base_camera: (4, 4) pose of the camera's optical frame.
+
+    Raises:
+        PlatformError: INTERNAL when no layout was found.
+    """
+    cast = TASKS[task]
+    rng = np.random.default_rng([seed, sorted(TASKS).index(task)])
+    T_camera_base = inverse(T_base_camera)
+    cup_look = str(rng.choice(CUP_LOOKS))
+    saucer_look = str(rng.choice(SAUCER_LOOKS))
+    for _ in range(_TRIES):
+        placements = {prop.name: _draw(prop, rng) for prop in cast.props}
+        if _acceptable(cast.props, placements, camera, T_camera_base):
+            return Layout(placements, cup_look, saucer_look)
+    raise PlatformError(Code.INTERNAL, f"found no layout of {task} for seed {seed}")
+
+
+def _draw(prop: Prop, rng: np.random.Generator) -> Placement:
+    radius = rng.uniform(*REACH_M)
+    limit = np.arcsin(min(1.0, Y_RANGE_M[1] / radius))
+    bearing = rng.uniform(-limit, limit)
+    return Placement(
+        float(radius * np.cos(bearing)),
+        float(radius * np.sin(bearing)),
+        prop.rest_height_m,
+        float(rng.uniform(-prop.yaw_range_rad, prop.yaw_range_rad)),
+    )
+
+
+def _acceptable(
+    props: tuple[Prop, ...],
+    placements: dict[str, Placement],
+    camera: CameraModel,
+    T_camera_base: NDArray[np.float64],
+) -> bool:
+    target, reference = (placements[p.name] for p in props[:2])
+    apart = np.hypot(target.x_m - reference.x_m, target.y_m - reference.y_m)
+    if not APART_M[0] <= apart <= APART_M[1]:
+        return False
+    boxes = []
+    for k, a in enumerate(props):
+        pa = placements[a.name]
+        for b in props[k + 1 :]:
+            pb = placements[b.name]
+            gap = np.hypot(pa.x_m - pb.x_m, pa.y_m - pb.y_m) - a.radius_m - b.radius_m
+            # Distractors keep room for the open gripper beside what is grasped.
+            if gap < (0.0 if k == 0 and b is props[1] else 0.03):
+                return False
+        box = _image_box(a, pa, camera, T_camera_base)
+        if not (
+            box[0] > IMAGE_MARGIN_PX
+            and box[1] > IMAGE_MARGIN_PX
+            and box[2] < camera.width - IMAGE_MARGIN_PX
+            and box[3] < camera.height - IMAGE_MARGIN_PX
+        ):
+            return False
+        boxes.append(box)
+    return not any(
+        _overlap(boxes[i], boxes[j]) for i in range(len(boxes)) for j in range(i + 1, len(boxes))
+    )
+
+
+def _image_box(
+    prop: Prop, at: Placement, camera: CameraModel, T_camera_base: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Left, top, right, bottom [px] of a cylinder around the object."""
+    angle = np.linspace(0, 2 * np.pi, 24, endpoint=False)
+    ring = np.c_[at.x_m + prop.radius_m * np.cos(angle), at.y_m + prop.radius_m * np.sin(angle)]
+    points = np.concatenate(
+        [np.c_[ring, np.zeros(len(ring))], np.c_[ring, np.full(len(ring), prop.height_m)]]
+    )
+    pixels = camera.project(apply(T_camera_base, points))
+    return np.concatenate([pixels.min(0), pixels.max(0)])
+
+
+def _overlap(a: NDArray[np.float64], b: NDArray[np.float64]) -> bool:
+    return bool((np.maximum(a[:2], b[:2]) < np.minimum(a[2:], b[2:])).all())
