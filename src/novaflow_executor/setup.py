@@ -1,5 +1,7 @@
 """Installs novaflow_executor."""
 
+from glob import glob
+
 from setuptools import find_packages, setup
 
 NAME = "novaflow_executor"
@@ -11,10 +13,17 @@ setup(
     data_files=[
         ("share/ament_index/resource_index/packages", [f"resource/{NAME}"]),
         (f"share/{NAME}", ["package.xml"]),
+        (f"share/{NAME}/config", sorted(glob("config/*.yaml"))),
     ],
     install_requires=["setuptools", "numpy"],
     zip_safe=False,
     license="Apache-2.0",
     description="Grasps, trajectory optimisation, validation, drivers and the guard.",
-    entry_points={"console_scripts": []},
+    entry_points={
+        "console_scripts": [
+            f"executor_node = {NAME}.ros.executor_node:main",
+            f"guard_node = {NAME}.ros.guard_node:main",
+        ],
+        "novaflow.robot": [f"ros2_control = {NAME}.backends.ros2_control:Ros2ControlDriver"],
+    },
 )

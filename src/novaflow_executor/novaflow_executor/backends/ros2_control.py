@@ -1,4 +1,4 @@
-"""An arm and a gripper behind ros2_control: FollowJointTrajectory, and ParallelGripperCommand or GripperCommand."""
+"""An arm and a gripper behind ros2_control; the gripper speaks one of its two actions."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Ros2ControlSettings:
     gripper_action: str = setting("/robotiq_gripper_controller/gripper_cmd", "gripper action")
     gripper_action_type: str = setting(
         GRIPPER_ACTIONS[0],
-        "type of the gripper action; franka_gripper and older Robotiq drivers speak gripper_command",
+        "type of the gripper action; franka_gripper and older Robotiq speak gripper_command",
         choices=GRIPPER_ACTIONS,
     )
     gripper_joint: str = setting(
@@ -126,7 +126,7 @@ class Ros2ControlDriver:
             if missing:
                 raise ExecutionError(
                     Code.NO_ROBOT_STATE,
-                    f"{self._settings.joint_state_topic} never told the state of {', '.join(missing)}",
+                    f"{self._settings.joint_state_topic} never named {', '.join(missing)}",
                 )
             rows = np.array([self._positions[name] for name in names])
         rows[:, 2] = now_s - rows[:, 2]
@@ -183,7 +183,8 @@ class Ros2ControlDriver:
     def _send(self, client: ActionClient, name: str, goal: Any, judge: Judge) -> RunningMotion:
         if not client.server_is_ready() and not client.wait_for_server(timeout_sec=2.0):
             raise ExecutionError(
-                Code.CONTROLLER_UNAVAILABLE, f"action {name} is not there; is its controller active?"
+                Code.CONTROLLER_UNAVAILABLE,
+                f"action {name} is not there; is its controller active?",
             )
         return _GoalMotion(client, name, goal, judge)
 
@@ -245,7 +246,8 @@ def _judge_arm(status: int, result: Any) -> NovaflowError | None:
         return ExecutionError(Code.CONTROLLER_FAILED, "the arm's controller cancelled the goal")
     return ExecutionError(
         Code.CONTROLLER_FAILED,
-        f"the arm's controller ended with error {result.error_code}: {result.error_string or 'no text'}",
+        f"the arm's controller ended with error {result.error_code}: "
+        f"{result.error_string or 'no text'}",
         {"error_code": int(result.error_code)},
     )
 
@@ -255,5 +257,6 @@ def _judge_gripper(status: int, result: Any) -> NovaflowError | None:
     if status == GoalStatus.STATUS_SUCCEEDED or result.stalled or result.reached_goal:
         return None
     return ExecutionError(
-        Code.GRIPPER_FAILED, f"the gripper neither reached its goal nor met anything (status {status})"
+        Code.GRIPPER_FAILED,
+        f"the gripper neither reached its goal nor met anything (status {status})",
     )

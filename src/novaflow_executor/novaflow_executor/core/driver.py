@@ -1,6 +1,7 @@
-"""What the executor asks of a robot: its state, one trajectory at a time, a gripper. Backends implement it.
+"""What the executor asks of a robot: its state, one trajectory at a time, a gripper.
 
-Sending never waits: it returns a running motion whose `wait` returns as soon as the robot has finished.
+Backends implement it. Sending never waits: it returns a running motion, whose `wait` returns as
+soon as the robot has finished.
 """
 
 from __future__ import annotations
@@ -40,7 +41,8 @@ class RunningMotion(Protocol):
         """Return when it ended well.
 
         Raises:
-            ExecutionError: CONTROLLER_REJECTED, CONTROLLER_FAILED or GRIPPER_FAILED, in the robot's own words.
+            ExecutionError: CONTROLLER_REJECTED, CONTROLLER_FAILED or GRIPPER_FAILED, in the
+                robot's own words.
         """
 
     def cancel(self) -> None:
@@ -104,8 +106,8 @@ class JawTable:
         if len(self.positions) != len(self.openings_m) or len(self.positions) < 2:
             raise PlatformError(
                 Code.INVALID_SETTING,
-                f"gripper table has {len(self.positions)} positions and {len(self.openings_m)} openings; "
-                "both need the same number, at least 2",
+                f"gripper table has {len(self.positions)} positions and "
+                f"{len(self.openings_m)} openings; both need the same number, at least 2",
             )
         if not (steps[0] > 0).all() or not ((steps[1] > 0).all() or (steps[1] < 0).all()):
             raise PlatformError(

@@ -21,6 +21,7 @@ from novaflow_executor.core.plan import ExecutionPlan, GripperCommand, Phase, Se
 
 POLL_S = 0.01
 RECANCEL_S = 0.2
+OPENING_TOLERANCE_M = 0.006  # fingers need not open to the last millimetre
 LOST_SAMPLES = 3  # one odd reading of the fingers is not a lost object
 
 Validate = Callable[[ExecutionPlan, NDArray[np.float64]], None]
@@ -37,7 +38,7 @@ class ExecutionLimits:
         late_s: How much longer than planned a motion may take [s].
         gripper_timeout_s: How long the gripper may take [s].
         held_opening_m: Fingers that close further than this hold nothing [m].
-        lost_opening_m: Fingers that close by more than this while carrying have lost the object [m].
+        lost_opening_m: Fingers that close by more while carrying have lost the object [m].
         own_gap_s: Longest time between two looks; more means that this process stood still [s].
     """
 
@@ -62,7 +63,7 @@ class Supervision(Protocol):
         """
 
     def explain(self, timeout_s: float) -> None:
-        """Wait a moment for the news why somebody else stopped the robot; raises it as `check` does."""
+        """Wait a moment for the news why somebody else stopped the robot; raise it."""
 
 
 class PlanRunner:
@@ -100,11 +101,11 @@ class PlanRunner:
         self.held_m = math.nan
 
     def run(self, plan: ExecutionPlan) -> None:
-        """Run all segments; when anything goes wrong the arm stands still before the error is raised.
+        """Run all segments; when anything goes wrong the arm stands still before this raises.
 
         Raises:
-            NovaflowError: Of the driver, validator or supervision; GRASP_MISSED, GRASP_LOST, GRIPPER_FAILED or
-                TIMEOUT. Its evidence holds `phase` and `held_m`.
+            NovaflowError: Of the driver, validator or supervision; GRASP_MISSED, GRASP_LOST,
+                GRIPPER_FAILED or TIMEOUT. Its evidence holds `phase` and `held_m`.
         """
         try:
             self._refuse_moving_arm()
@@ -126,7 +127,8 @@ class PlanRunner:
         speed = float(np.abs(self._driver.state().qd).max())
         if speed > self._limits.moving_rad_s:
             raise ExecutionError(
-                Code.PLAN_START_STATE, f"the arm already moves, at {speed:.2f} rad/s; nothing was sent"
+                Code.PLAN_START_STATE,
+                f"the arm already moves, at {speed:.2f} rad/s; nothing was sent",
             )
 
     # --- segments ---
@@ -157,16 +159,24 @@ class PlanRunner:
             if opening_m < self._limits.held_opening_m:
                 raise GraspError(
                     Code.GRASP_MISSED,
-                    f"the fingers closed to {opening_m * 1e3:.1f} mm; with something between them they would have "
-                    f"stopped above {self._limits.held_opening_m * 1e3:.1f} mm",
+                    f"the fingers closed to {opening_m * 1e3:.1f} mm; with something between them "
+                    f"they would have stopped above {self._limits.held_opening_m * 1e3:.1f} mm",
                     {"opening_m": opening_m},
                 )
             self.held_m = opening_m
-        elif self.phase == Phase.RELEASE and opening_m < self.held_m:
+        elif opening_m < self._open_enough(command.opening_m):
             raise ExecutionError(
                 Code.GRIPPER_FAILED,
-                f"the fingers opened to {opening_m * 1e3:.1f} mm only; they held at {self.held_m * 1e3:.1f} mm",
+                f"the fingers opened to {opening_m * 1e3:.1f} mm, "
+                f"not to {command.opening_m * 1e3:.1f} mm",
             )
+
+    def _open_enough(self, wanted_m: float) -> float:
+        """Smallest opening [m] that counts as open; one that still holds the object never does."""
+        enough_m = wanted_m - OPENING_TOLERANCE_M
+        if math.isnan(self.held_m):
+            return enough_m
+        return max(enough_m, min(self.held_m + self._limits.held_opening_m, wanted_m))
 
     def _is_lost(self, opening_m: float) -> bool:
         floor_m = max(self._limits.held_opening_m, self.held_m - self._limits.lost_opening_m)
@@ -176,7 +186,8 @@ class PlanRunner:
         opening_m = self._driver.gripper_opening_m()
         raise GraspError(
             Code.GRASP_LOST,
-            f"the fingers closed from {self.held_m * 1e3:.1f} to {opening_m * 1e3:.1f} mm while carrying",
+            f"the fingers closed from {self.held_m * 1e3:.1f} to {opening_m * 1e3:.1f} mm "
+            "while carrying",
             {"opening_m": opening_m},
         )
 
@@ -194,7 +205,8 @@ class PlanRunner:
                 look()
                 if gap_s > self._limits.own_gap_s:
                     raise PlatformError(
-                        Code.PROCESS_LOST, f"the executor itself stood still for {gap_s:.2f} s in motion"
+                        Code.PROCESS_LOST,
+                        f"the executor itself stood still for {gap_s:.2f} s in motion",
                     )
                 if now_s - begin_s > timeout_s:
                     raise PlatformError(
@@ -226,9 +238,8 @@ class PlanRunner:
                 why = f"it still moved at {speed:.3f} rad/s"
             still = still + 1 if speed < self._limits.rest_rad_s else 0
             if now_s - begin_s > self._limits.stop_timeout_s:
-                error.reason += (
-                    f"; the arm was not seen to stop within {self._limits.stop_timeout_s:.1f} s: {why}"
-                )
+                limit_s = self._limits.stop_timeout_s
+                error.reason += f"; the arm was not seen to stop within {limit_s:.1f} s: {why}"
                 return
             self._pace.wait(POLL_S)
         error.evidence["stop_s"] = time.monotonic() - begin_s

@@ -1,6 +1,7 @@
-"""What the guard thinks: who must be alive while the arm moves, and when to stop it. No ROS, no NumPy.
+"""What the guard thinks: who must be alive while the arm moves, and when to stop it.
 
-All times are seconds of one steady clock that the caller reads: wall time that jumps must not stop or free the arm.
+No ROS, no NumPy. All times are seconds of one steady clock that the caller reads: wall time that
+jumps must not stop or free the arm.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ class GuardLimits:
     Attributes:
         heartbeat_s: Longest silence of a watched process [s].
         joint_state_s: Longest silence of the robot's state [s].
-        own_gap_s: Longest time between two checks; more means that the guard itself stood still [s].
+        own_gap_s: Longest time between two checks; more: the guard itself stood still [s].
     """
 
     heartbeat_s: float = 0.5
@@ -48,7 +49,7 @@ class _Process:
 
 
 class Watchdog:
-    """Watches processes and the robot's state while it is armed; once tripped it stays so until it is armed again."""
+    """Watches processes and the robot's state while armed; a trip lasts until the next arming."""
 
     def __init__(self, name: str, watch: tuple[str, ...], limits: GuardLimits) -> None:
         """Watch nothing yet.
@@ -80,7 +81,7 @@ class Watchdog:
         """Begin to watch; the last trip is forgotten.
 
         Raises:
-            PlatformError: PROCESS_LOST or NO_ROBOT_STATE naming all that is missing; nothing is armed then.
+            PlatformError: PROCESS_LOST or NO_ROBOT_STATE, naming all that is missing.
         """
         missing = [reason for name in self._watch if (reason := self._silence(name, now_s))]
         if missing:
@@ -126,14 +127,16 @@ class Watchdog:
         return None
 
     def _silence(self, name: str, now_s: float) -> str:
-        """Return a sentence when a node is not there, silent or not active; otherwise an empty one."""
+        """Return a sentence when a node is not there, silent or not active; otherwise ""."""
         process = self._processes.get(name)
         if process is None:
             return f"{name} was never heard"
         age_s = now_s - process.seen_s
         if age_s > self._limits.heartbeat_s:
-            limit_s = self._limits.heartbeat_s
-            return f"{name} (pid {process.pid}) fell silent {age_s:.2f} s ago, the limit is {limit_s:.2f} s"
+            return (
+                f"{name} (pid {process.pid}) fell silent {age_s:.2f} s ago, "
+                f"the limit is {self._limits.heartbeat_s:.2f} s"
+            )
         if not process.active:
             return f"{name} (pid {process.pid}) is not active"
         return ""
@@ -143,5 +146,6 @@ class Watchdog:
             return "no joint state was ever heard"
         age_s = now_s - self._joint_state_s
         if age_s > self._limits.joint_state_s:
-            return f"the last joint state is {age_s:.2f} s old, the limit is {self._limits.joint_state_s:.2f} s"
+            limit_s = self._limits.joint_state_s
+            return f"the last joint state is {age_s:.2f} s old, the limit is {limit_s:.2f} s"
         return ""

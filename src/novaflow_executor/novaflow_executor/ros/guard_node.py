@@ -1,6 +1,6 @@
-"""The guard: cancels every controller goal when anything that must be alive while the arm moves falls silent.
+"""The guard: cancels every controller goal when anything that must be alive falls silent.
 
-It is a process of its own and imports as little as it can. It is not a safety-rated function.
+It watches while the arm moves, in a process of its own. It is not a safety-rated function.
 """
 
 from __future__ import annotations
@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import time
 from dataclasses import dataclass
-from typing import Any
 
 from action_msgs.srv import CancelGoal
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
@@ -158,6 +157,6 @@ class GuardNode(NovaflowNode[GuardSettings]):
         self._state.publish(out)
 
 
-def main() -> Any:
+def main() -> None:
     """Run the node."""
     run(GuardNode, threads=2)
