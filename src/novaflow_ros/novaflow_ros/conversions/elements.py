@@ -1,0 +1,78 @@
+"""Times, poses, planes and the flat buffers of array fields."""
+
+from __future__ import annotations
+
+import array
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from builtin_interfaces.msg import Duration, Time
+from geometry_msgs.msg import Point, Pose, Vector3
+from numpy.typing import ArrayLike, NDArray
+from sensor_msgs.msg import CameraInfo, Image, PointCloud2, PointField
+from shape_msgs.msg import Plane as PlaneMsg
+from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
+
+from novaflow_core import se3
+from novaflow_core.camera import CameraModel
+from novaflow_core.candidate import CandidateFeasibility, CandidateScore, FlowCandidate, Gate
+from novaflow_core.errors import Code, ShapeError
+from novaflow_core.flow import MotionKind, ObjectFlow
+from novaflow_core.grasp import Grasp
+from novaflow_core.grounding import Box, CollisionScene, GroundedObject, Grounding, Role
+from novaflow_core.scene import Plane, RgbdView, Scene
+from novaflow_core.task import Direction, Motion, ObjectPhrase, Relation, TaskSpec
+from novaflow_msgs import msg as nf
+
+
+def buffer(values: ArrayLike, typecode: str) -> array.array:  # type: ignore[type-arg]
+    """Pack an array into the flat buffer of a message field; `typecode` 'B', 'f' or 'd'."""
+    out = array.array(typecode)
+    out.frombytes(np.ascontiguousarray(values, np.dtype(typecode)).data.cast("B"))
+    return out
+
+
+def time_from_ns(stamp_ns: int) -> Time:
+    """Time message of nanoseconds."""
+    sec, nanosec = divmod(int(stamp_ns), 1_000_000_000)
+    return Time(sec=sec, nanosec=nanosec)
+
+
+def time_to_ns(stamp: Time) -> int:
+    """Nanoseconds of a time message."""
+    return int(stamp.sec) * 1_000_000_000 + int(stamp.nanosec)
+
+
+def pose_from_matrix(transform: NDArray[np.float64]) -> Pose:
+    """Pose message of a transform (4, 4)."""
+    out = Pose()
+    out.position.x, out.position.y, out.position.z = (float(v) for v in transform[:3, 3])
+    x, y, z, w = (float(v) for v in se3.quaternion_xyzw(transform[:3, :3]))
+    out.orientation.x, out.orientation.y, out.orientation.z, out.orientation.w = x, y, z, w
+    return out
+
+
+def pose_to_matrix(pose: Pose) -> NDArray[np.float64]:
+    """Transform (4, 4) of a pose message.
+
+    Raises:
+        ShapeError: If the quaternion has no length.
+    """
+    q = pose.orientation
+    quaternion = np.array([q.x, q.y, q.z, q.w])
+    if not np.linalg.norm(quaternion) > 1e-6:
+        raise ShapeError(f"the pose's quaternion is {quaternion.tolist()}; it must have length 1")
+    p = pose.position
+    return se3.from_rt(se3.rotation_from_xyzw(quaternion), [p.x, p.y, p.z])
+
+
+def plane_to_msg(plane: Plane) -> PlaneMsg:
+    """Plane message of a plane."""
+    return PlaneMsg(coef=np.array([*plane.normal, plane.offset], float))
+
+
+def plane_from_msg(message: PlaneMsg) -> Plane:
+    """Plane of a plane message."""
+    coef = np.asarray(message.coef, float)
+    return Plane(coef[:3].copy(), float(coef[3]))
