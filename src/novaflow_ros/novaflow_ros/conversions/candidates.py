@@ -2,29 +2,22 @@
 
 from __future__ import annotations
 
-import array
 import math
-from collections.abc import Sequence
 
 import numpy as np
-from builtin_interfaces.msg import Duration, Time
-from geometry_msgs.msg import Point, Pose, Vector3
-from numpy.typing import ArrayLike, NDArray
-from sensor_msgs.msg import CameraInfo, Image, PointCloud2, PointField
-from shape_msgs.msg import Plane as PlaneMsg
-from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
 
-from novaflow_core import se3
-from novaflow_core.camera import CameraModel
 from novaflow_core.candidate import CandidateFeasibility, CandidateScore, FlowCandidate, Gate
 from novaflow_core.errors import Code, ShapeError
 from novaflow_core.flow import MotionKind, ObjectFlow
 from novaflow_core.grasp import Grasp
-from novaflow_core.grounding import Box, CollisionScene, GroundedObject, Grounding, Role
-from novaflow_core.scene import Plane, RgbdView, Scene
-from novaflow_core.task import Direction, Motion, ObjectPhrase, Relation, TaskSpec
 from novaflow_msgs import msg as nf
-from novaflow_ros.conversions.elements import buffer, time_from_ns, time_to_ns, pose_from_matrix, pose_to_matrix
+from novaflow_ros.conversions.elements import (
+    buffer,
+    pose_from_matrix,
+    pose_to_matrix,
+    time_from_ns,
+    time_to_ns,
+)
 
 
 def flow_to_msg(flow: ObjectFlow | None) -> nf.ObjectFlow3D:

@@ -2,30 +2,32 @@
 
 from __future__ import annotations
 
-import array
 import math
-from collections.abc import Sequence
 
 import numpy as np
-from builtin_interfaces.msg import Duration, Time
-from geometry_msgs.msg import Point, Pose, Vector3
-from numpy.typing import ArrayLike, NDArray
-from sensor_msgs.msg import CameraInfo, Image, PointCloud2, PointField
-from shape_msgs.msg import Plane as PlaneMsg
-from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
+from geometry_msgs.msg import Point, Vector3
 
-from novaflow_core import se3
-from novaflow_core.camera import CameraModel
-from novaflow_core.candidate import CandidateFeasibility, CandidateScore, FlowCandidate, Gate
-from novaflow_core.errors import Code, ShapeError
-from novaflow_core.flow import MotionKind, ObjectFlow
-from novaflow_core.grasp import Grasp
+from novaflow_core.errors import ShapeError
 from novaflow_core.grounding import Box, CollisionScene, GroundedObject, Grounding, Role
-from novaflow_core.scene import Plane, RgbdView, Scene
+from novaflow_core.scene import RgbdView, Scene
 from novaflow_core.task import Direction, Motion, ObjectPhrase, Relation, TaskSpec
 from novaflow_msgs import msg as nf
-from novaflow_ros.conversions.elements import time_from_ns, time_to_ns, pose_from_matrix, pose_to_matrix, plane_to_msg, plane_from_msg
-from novaflow_ros.conversions.images import image_to_msg, image_from_msg, color_from_msg, depth_from_msg, camera_info_to_msg, camera_info_from_msg
+from novaflow_ros.conversions.elements import (
+    plane_from_msg,
+    plane_to_msg,
+    pose_from_matrix,
+    pose_to_matrix,
+    time_from_ns,
+    time_to_ns,
+)
+from novaflow_ros.conversions.images import (
+    camera_info_from_msg,
+    camera_info_to_msg,
+    color_from_msg,
+    depth_from_msg,
+    image_from_msg,
+    image_to_msg,
+)
 
 
 def scene_to_msg(scene: Scene) -> nf.Scene:
