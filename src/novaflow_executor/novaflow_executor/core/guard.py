@@ -23,7 +23,7 @@ class GuardLimits:
 
     heartbeat_s: float = 0.5
     joint_state_s: float = 0.3
-    own_gap_s: float = 0.4
+    own_gap_s: float = 0.6
 
 
 @dataclass(frozen=True)

@@ -56,7 +56,7 @@ class GuardSettings:
         0.3, "longest silence of the robot's state", unit="s", low=0.02, high=5.0
     )
     own_gap_s: float = setting(
-        0.4, "longest time that the guard itself may stand still", unit="s", low=0.1, high=5.0
+        0.6, "longest time that the guard itself may stand still", unit="s", low=0.1, high=5.0
     )
     check_period_s: float = setting(0.02, "time between two checks", unit="s", low=0.005, high=0.2)
     insist_s: float = setting(

@@ -1,4 +1,4 @@
-"""Phases of an execution over a robot that exists only here: a device that obeys, slips or refuses."""
+"""Phases of an execution over a device that obeys, slips or refuses as the test says."""
 
 import threading
 import time
@@ -67,7 +67,7 @@ class Device:
         return ArmState(self.q.copy(), np.full(2, self.speed), 0.0)
 
     def move(self, trajectory):
-        name = int(round(trajectory.position[-1, 0]))
+        name = round(trajectory.position[-1, 0])
         self.sent.append(name)
         self.speed = 0.5
         error = None

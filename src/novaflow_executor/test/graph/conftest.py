@@ -1,0 +1,117 @@
+"""Real nodes over real DDS: a domain of its own per test, processes that end with it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+import rclpy
+import rclpy.executors
+from rclpy.context import Context
+from rclpy.node import Node
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+BYSTANDER = """
+from dataclasses import dataclass
+from novaflow_ros.node import NovaflowNode, run
+
+@dataclass(frozen=True)
+class Nothing:
+    pass
+
+run(lambda: NovaflowNode("{name}", Nothing))
+"""
+DOMAINS = iter(range(71, 100))
+
+
+class Graph:
+    """One DDS domain with processes of the product and nodes of the test."""
+
+    def __init__(self, domain: int, folder: Path):
+        self.domain, self._folder = domain, folder
+        self._context = Context()
+        rclpy.init(context=self._context, domain_id=domain)
+        self._executor = rclpy.executors.MultiThreadedExecutor(12, context=self._context)
+        self._processes: dict[str, subprocess.Popen] = {}
+        self._nodes: list[Node] = []
+        self._thread = threading.Thread(target=self._spin)
+        self._thread.start()
+
+    def _spin(self):
+        try:
+            self._executor.spin()
+        except rclpy.executors.ExternalShutdownException:
+            pass
+
+    def node(self, node_type, *arguments, **keywords):
+        """Make a node of the test."""
+        node = node_type(*arguments, context=self._context, **keywords)
+        self._nodes.append(node)
+        self._executor.add_node(node)
+        return node
+
+    def start(self, executable: str, *, package="novaflow_executor", **parameters):
+        """Start a node of the product as its own process."""
+        code = f"from {package}.ros.{executable} import main; main()"
+        return self._spawn(executable, code, parameters)
+
+    def start_bystander(self, name: str):
+        """Start a process that only has a heartbeat."""
+        return self._spawn(name, BYSTANDER.format(name=name), {})
+
+    def _spawn(self, name, code, parameters):
+        command = [sys.executable, "-c", code, "--ros-args", "-r", f"__node:={name}"]
+        for key, value in parameters.items():
+            command += ["-p", f"{key}:={value}"]
+        log = (self._folder / f"{name}.log").open("ab")
+        environment = {**os.environ, "ROS_DOMAIN_ID": str(self.domain)}
+        self._processes[name] = subprocess.Popen(
+            command, stdout=log, stderr=log, env=environment, start_new_session=True
+        )
+        return self._processes[name]
+
+    def log(self, name):
+        return (self._folder / f"{name}.log").read_text()
+
+    def pid(self, name):
+        return self._processes[name].pid
+
+    def close(self):
+        for process in self._processes.values():
+            if process.poll() is None:
+                process.send_signal(signal.SIGCONT)
+                process.terminate()
+        for process in self._processes.values():
+            try:
+                process.wait(5.0)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+        self._executor.shutdown(timeout_sec=2.0)
+        for node in self._nodes:
+            node.destroy_node()
+        self._context.try_shutdown()
+        self._thread.join(5.0)
+
+
+def eventually(condition, timeout_s=10.0):
+    """Wait until a condition of the graph holds; returns the seconds it took."""
+    begin = time.monotonic()
+    while not condition():
+        assert time.monotonic() - begin < timeout_s, "it did not happen in time"
+        time.sleep(0.005)
+    return time.monotonic() - begin
+
+
+@pytest.fixture
+def graph(tmp_path):
+    out = Graph(next(DOMAINS), tmp_path)
+    yield out
+    out.close()
