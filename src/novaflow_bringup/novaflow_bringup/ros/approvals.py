@@ -106,7 +106,5 @@ class Approvals:
             return
         with self._lock:
             if self._waiting:
-                self._moved = (
-                    f"the target moved by {1e3 * shift_m:.0f} mm, {turned_rad:.2f} rad since planning"
-                )
+                self._moved = f"the target moved by {1e3 * shift_m:.0f} mm, {turned_rad:.2f} rad since planning"
                 self._answer.set()
