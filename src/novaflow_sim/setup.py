@@ -16,5 +16,5 @@ setup(
     zip_safe=False,
     license="Apache-2.0",
     description="MuJoCo cells that speak what real drivers speak, and the scorer.",
-    entry_points={"console_scripts": []},
+    entry_points={"console_scripts": ["cell_node = novaflow_sim.ros.cell_node:main"]},
 )

@@ -95,3 +95,28 @@ class DepthSensor:
         top, left = self._rng.integers(0, self._margin, 2)
         height, width = self._size
         return field[top : top + height, left : left + width]
+
+
+class ColourSensor:
+    """Adds the grain of a colour sensor; it differs from frame to frame."""
+
+    _MARGIN = 128
+
+    def __init__(self, sigma: float, width: int, height: int, seed: int) -> None:
+        """Draw the grain once; `sigma` is in grey levels, 0 for none."""
+        self._rng = np.random.default_rng([seed, 1])
+        self._size = (height, width)
+        self._offset = int(np.ceil(3 * sigma))
+        shape = (height + self._MARGIN, width + self._MARGIN, 3)
+        grain = np.rint(self._offset + sigma * self._rng.standard_normal(shape, np.float32))
+        self._grain = np.clip(grain, 0, 255).astype(np.uint8)
+
+    def measure(self, colour: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Return the image (H, W, 3) with grain."""
+        if self._offset == 0:
+            return colour
+        height, width = self._size
+        top, left = self._rng.integers(0, self._MARGIN, 2)
+        grain = np.ascontiguousarray(self._grain[top : top + height, left : left + width])
+        out = cv2.subtract(cv2.add(colour, grain), (self._offset,) * 4)
+        return np.asarray(out, np.uint8)

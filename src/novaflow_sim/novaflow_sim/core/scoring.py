@@ -1,0 +1,128 @@
+"""What counts as success, from the simulator's truth."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Set
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from novaflow_core.se3 import inverse
+from novaflow_sim.core import objects
+
+MAX_TILT_DEG = 10.0
+MAX_SPEED_M_S = 0.01
+# Foot of the cup within the saucer's well, or at most a little up the slope around it.
+MAX_CUP_OFFSET_M = objects.SAUCER_WELL_RADIUS_M + 0.005 - objects.MUG_FOOT_RADIUS_M
+MIN_INSERTION_M = 0.015
+GRIPPER = "gripper"
+TABLE = "table"
+
+
+@dataclass(frozen=True)
+class Truth:
+    """State of the objects.
+
+    Attributes:
+        poses: T_base_object (4, 4) by object name.
+        speeds: Linear speed [m/s] by object name.
+        contacts: Touching pairs of names; the gripper's parts are "gripper", the arm's "arm".
+    """
+
+    poses: Mapping[str, NDArray[np.float64]]
+    speeds: Mapping[str, float]
+    contacts: Set[frozenset[str]]
+
+    def touch(self, a: str, b: str) -> bool:
+        """Whether two things touch."""
+        return frozenset((a, b)) in self.contacts
+
+
+@dataclass(frozen=True)
+class Score:
+    """Verdict of the scorer.
+
+    Attributes:
+        success: All conditions hold.
+        failed: Conditions that do not.
+        numbers: What was measured, with units in the names.
+    """
+
+    success: bool
+    failed: tuple[str, ...]
+    numbers: dict[str, float]
+
+
+def tilt_deg(T_base_object: NDArray[np.float64]) -> float:
+    """Angle [deg] between the object's z axis and up."""
+    return float(np.degrees(np.arccos(np.clip(T_base_object[2, 2], -1.0, 1.0))))
+
+
+def score(task: str, truth: Truth) -> Score:
+    """Judge a task."""
+    return {"cup": _score_cup, "insert": _score_insert}[task](truth)
+
+
+def _score_cup(truth: Truth) -> Score:
+    cup, saucer = objects.CUP.name, objects.SAUCER.name
+    T_saucer_cup = inverse(truth.poses[saucer]) @ truth.poses[cup]
+    offset = float(np.hypot(*T_saucer_cup[:2, 3]))
+    numbers = {
+        "offset_m": offset,
+        "height_above_saucer_m": float(T_saucer_cup[2, 3]),
+        "tilt_deg": tilt_deg(truth.poses[cup]),
+        "speed_m_s": truth.speeds[cup],
+        "held": float(truth.touch(cup, GRIPPER)),
+    }
+    return _judge(
+        numbers,
+        {
+            "the cup's foot is outside the saucer's well": offset > MAX_CUP_OFFSET_M,
+            "the cup does not rest on the saucer": not truth.touch(cup, saucer),
+            "the cup touches the table": truth.touch(cup, TABLE),
+            **_free_and_still(numbers),
+        },
+    )
+
+
+def _score_insert(truth: Truth) -> Score:
+    block, socket = objects.BLOCK.name, objects.SOCKET.name
+    T_socket_block = inverse(truth.poses[socket]) @ truth.poses[block]
+    half = np.array(objects.BLOCK_HALF_EXTENTS_M)
+    signs = np.array(np.meshgrid([-1, 1], [-1, 1], [-1, 1])).reshape(3, -1).T
+    corners = (signs * half) @ T_socket_block[:3, :3].T + T_socket_block[:3, 3]
+    depth = objects.SOCKET_HEIGHT_M - float(corners[:, 2].min())
+    offset = np.abs(T_socket_block[:2, 3])
+    # Along the block's axis nearest to up, so that a block put in upside down also counts.
+    tilt = tilt_deg(truth.poses[block])
+    numbers = {
+        "offset_m": float(np.hypot(*offset)),
+        "inserted_m": depth,
+        "tilt_deg": min(tilt, 180.0 - tilt),
+        "speed_m_s": truth.speeds[block],
+        "held": float(truth.touch(block, GRIPPER)),
+    }
+    return _judge(
+        numbers,
+        {
+            "the block is not above the hole": bool(
+                (offset > objects.SOCKET_CLEARANCE_M + 0.001).any()
+            ),
+            "the block is not 15 mm below the rim": depth < MIN_INSERTION_M,
+            **_free_and_still(numbers),
+        },
+    )
+
+
+def _free_and_still(numbers: Mapping[str, float]) -> dict[str, bool]:
+    return {
+        "it is tilted": numbers["tilt_deg"] > MAX_TILT_DEG,
+        "it moves": numbers["speed_m_s"] > MAX_SPEED_M_S,
+        "the gripper touches it": numbers["held"] > 0,
+    }
+
+
+def _judge(numbers: dict[str, float], failures: Mapping[str, bool]) -> Score:
+    failed = tuple(text for text, holds in failures.items() if holds)
+    return Score(not failed, failed, numbers)
