@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -45,10 +46,8 @@ class Graph:
         self._thread.start()
 
     def _spin(self):
-        try:
+        with contextlib.suppress(rclpy.executors.ExternalShutdownException):
             self._executor.spin()
-        except rclpy.executors.ExternalShutdownException:
-            pass
 
     def node(self, node_type, *arguments, **keywords):
         """Make a node of the test."""
@@ -94,6 +93,8 @@ class Graph:
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
+        for node in self._nodes:
+            getattr(node, "finish", lambda: None)()
         self._executor.shutdown(timeout_sec=2.0)
         for node in self._nodes:
             node.destroy_node()
@@ -112,6 +113,15 @@ def eventually(condition, timeout_s=10.0):
 
 @pytest.fixture
 def graph(tmp_path):
+    """A graph of this test alone."""
     out = Graph(next(DOMAINS), tmp_path)
+    yield out
+    out.close()
+
+
+@pytest.fixture(scope="module")
+def shared_graph(tmp_path_factory):
+    """One graph for all tests of a file."""
+    out = Graph(next(DOMAINS), tmp_path_factory.mktemp("graph"))
     yield out
     out.close()

@@ -1,4 +1,4 @@
-"""A fake device: the controllers of an arm and a gripper, as ros2_control shows them, without physics.
+"""Fake device: controllers of an arm and a gripper, as ros2_control shows them, no physics.
 
 It finishes orphaned trajectories and slows down at a limited rate when a goal is cancelled.
 """
@@ -75,10 +75,10 @@ class FakeControllers(Node):
         self._thread = threading.Thread(target=self._turn)
         self._thread.start()
 
-    def destroy_node(self):
+    def finish(self):
+        """Power off: end the running goals and the thread."""
         self._ends.set()
         self._thread.join()
-        super().destroy_node()
 
     @property
     def speed(self):

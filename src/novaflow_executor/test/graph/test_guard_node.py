@@ -28,9 +28,7 @@ class Cell:
         self.arm = graph.node(FakeControllers)
         self.node = graph.node(Node, "observer")
         self.states = []
-        self.node.create_subscription(
-            GuardState, "/novaflow/guard_state", lambda m: self.states.append(m), 10
-        )
+        self.node.create_subscription(GuardState, "/novaflow/guard_state", self.states.append, 10)
         self.arm_guard = self.node.create_client(SetBool, "/novaflow/arm_guard")
         self.client = ActionClient(self.node, FollowJointTrajectory, ARM)
         graph.start("guard_node", watch="[tracker_node]")

@@ -5,7 +5,7 @@ import pytest
 from novaflow_core.errors import Code, PlatformError
 from novaflow_executor.core.guard import GuardLimits, Watchdog
 
-LIMITS = GuardLimits(heartbeat_s=0.5, joint_state_s=0.3, own_gap_s=0.4)  # not the defaults: these are the test's
+LIMITS = GuardLimits(heartbeat_s=0.5, joint_state_s=0.3, own_gap_s=0.4)
 
 
 class World:
