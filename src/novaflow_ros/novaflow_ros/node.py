@@ -127,7 +127,11 @@ def run(node_type: Callable[[], NovaflowNode[Any]], *, threads: int = 4) -> None
     rclpy.init()
     signal.signal(signal.SIGTERM, lambda *_: rclpy.try_shutdown())
     node = node_type()
-    executor = rclpy.executors.MultiThreadedExecutor(num_threads=threads)
+    executor: rclpy.executors.Executor
+    if threads == 1:  # every callback has its turn: none waits for its group
+        executor = rclpy.executors.SingleThreadedExecutor()
+    else:
+        executor = rclpy.executors.MultiThreadedExecutor(num_threads=threads)
     executor.add_node(node)
     status = 0
     try:

@@ -72,7 +72,7 @@ class GuardNode(NovaflowNode[GuardSettings]):
         super().__init__("guard_node", GuardSettings)
 
     def setup(self) -> None:
-        """Create everything; one callback group, so that nothing here needs a lock."""
+        """Create everything; one thread runs it all, so that nothing here needs a lock."""
         s = self.settings
         limits = GuardLimits(s.heartbeat_timeout_s, s.joint_state_timeout_s, s.own_gap_s)
         self._watchdog = Watchdog(f"guard_node (pid {os.getpid()})", s.watch, limits)
@@ -159,4 +159,4 @@ class GuardNode(NovaflowNode[GuardSettings]):
 
 def main() -> None:
     """Run the node."""
-    run(GuardNode, threads=2)
+    run(GuardNode, threads=1)
