@@ -16,5 +16,21 @@ setup(
     zip_safe=False,
     license="Apache-2.0",
     description="Video generation, lifting to object flow, and selection of a believable candidate.",
-    entry_points={"console_scripts": []},
+    entry_points={
+        "console_scripts": [
+            "flowgen_node = novaflow_flowgen.ros.flowgen_node:main",
+            "selector_node = novaflow_flowgen.ros.selector_node:main",
+        ],
+        "novaflow.video": [
+            "storyboard = novaflow_flowgen.core.storyboard:make_storyboard",
+            "file = novaflow_flowgen.core.video_file:make_video_files",
+        ],
+        "novaflow.tracks": [
+            "klt = novaflow_flowgen.core.lift:make_klt",
+            "dis = novaflow_flowgen.core.lift:make_dis",
+        ],
+        "novaflow.selection": [
+            "critic = novaflow_flowgen.core.critic:make_critic",
+        ],
+    },
 )

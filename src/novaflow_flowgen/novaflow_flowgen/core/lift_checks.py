@@ -1,0 +1,144 @@
+"""When a lifter abstains: limits, what is measured in each step, and the verdict."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from novaflow_core.camera import CameraModel
+from novaflow_core.errors import Code, TrackingError
+
+
+@dataclass(frozen=True)
+class LiftLimits:
+    """Limits beyond which no flow is given.
+
+    Attributes:
+        min_seeds: Points that must lie on the object.
+        min_tracked: Tracks that must survive a step.
+        min_inlier_ratio: Share of a step's tracks that must agree with its pose.
+        min_correlation: Between the moved first frame and each frame.
+        min_seen_share: Share of the object that must neither be hidden nor contradicted.
+        max_point_std_m: Standard deviation of the worst point of a pose [m].
+        max_step_m: Largest motion between two frames [m].
+        max_turn_rad: Largest rotation between two frames [rad].
+        max_background_m: Motion of the background, seen at the object's distance [m].
+    """
+
+    min_seeds: int = 12
+    min_tracked: int = 8
+    min_inlier_ratio: float = 0.4
+    min_correlation: float = 0.55
+    min_seen_share: float = 0.35
+    max_point_std_m: float = 0.006
+    max_step_m: float = 0.08
+    max_turn_rad: float = float(np.radians(25.0))
+    max_background_m: float = 0.03
+
+
+@dataclass(frozen=True)
+class StepRecord:
+    """What was measured from one frame to the next.
+
+    Attributes:
+        usable: Points expected to be seen.
+        tracked: Of these, how many survive the forward-backward check.
+        inliers: Of the tracked, how many agree with the pose.
+        reprojection_px: RMS of the inliers.
+        correlation: Between the moved first frame and this frame.
+        seen_share: Of the object, neither hidden nor contradicted.
+        point_std_m: Of the worst point.
+        step_m: Largest motion of a point since the last frame.
+        turn_rad: Rotation since the last frame.
+        depth_m: Mean distance from the camera along its axis.
+    """
+
+    usable: int
+    tracked: int
+    inliers: int
+    reprojection_px: float
+    correlation: float
+    seen_share: float
+    point_std_m: float
+    step_m: float
+    turn_rad: float
+    depth_m: float
+
+    @property
+    def inlier_ratio(self) -> float:
+        """Inliers among the tracked; 0 when nothing was tracked."""
+        return self.inliers / self.tracked if self.tracked else 0.0
+
+
+def summarise(records: list[StepRecord], background_px: float) -> dict[str, float]:
+    """Statistics of a lift; the unit is each name's suffix."""
+    return {
+        "inlier_ratio_min": min(r.inlier_ratio for r in records),
+        "inlier_ratio_median": float(np.median([r.inlier_ratio for r in records])),
+        "tracked_min": float(min(r.tracked for r in records)),
+        "tracked_share_min": min(r.tracked / max(r.usable, 1) for r in records),
+        "reprojection_px": float(
+            np.nan_to_num(np.nanmax([0.0, *(r.reprojection_px for r in records)]))
+        ),
+        "correlation_min": min(r.correlation for r in records),
+        "seen_share_min": min(r.seen_share for r in records),
+        "point_std_max_m": max(min(r.point_std_m, 1.0) for r in records),
+        "step_max_m": max(r.step_m for r in records),
+        "turn_max_rad": max(r.turn_rad for r in records),
+        "background_motion_px": background_px,
+        "depth_end_m": records[-1].depth_m,
+    }
+
+
+def check_lift(
+    records: list[StepRecord], stats: dict[str, float], limits: LiftLimits, model: CameraModel
+) -> None:
+    """Abstain where a lift cannot be trusted.
+
+    Raises:
+        TrackingError: TRACKS_TOO_FEW, LIFT_LOW_INLIERS, LIFT_DIVERGED or LIFT_UNCERTAIN, with step and numbers.
+    """
+    for step, r in enumerate(records, start=1):
+        where = f"in frame {step + 1} of {len(records) + 1}"
+        if r.tracked < limits.min_tracked:
+            raise TrackingError(
+                Code.TRACKS_TOO_FEW,
+                f"{where} {r.tracked} of {r.usable} tracks survive; {limits.min_tracked} are needed",
+                stats,
+            )
+        if r.inlier_ratio < limits.min_inlier_ratio:
+            raise TrackingError(
+                Code.LIFT_LOW_INLIERS,
+                f"{where} {r.inliers} of {r.tracked} tracks agree with one rigid motion; "
+                f"{100 * limits.min_inlier_ratio:.0f} % are needed",
+                stats,
+            )
+        if r.step_m > limits.max_step_m or r.turn_rad > limits.max_turn_rad:
+            raise TrackingError(
+                Code.LIFT_DIVERGED,
+                f"{where} the object jumps by {1000 * r.step_m:.0f} mm and {np.degrees(r.turn_rad):.0f} deg",
+                stats,
+            )
+        if r.correlation < limits.min_correlation or r.seen_share < limits.min_seen_share:
+            raise TrackingError(
+                Code.LIFT_DIVERGED,
+                f"{where} the moved object does not look like the frame: correlation {r.correlation:.2f} "
+                f"(at least {limits.min_correlation}), seen {100 * r.seen_share:.0f} %",
+                stats,
+            )
+        if r.point_std_m > limits.max_point_std_m:
+            raise TrackingError(
+                Code.LIFT_UNCERTAIN,
+                f"{where} the pose is known to {1000 * r.point_std_m:.1f} mm only; "
+                f"{1000 * limits.max_point_std_m:.1f} mm are needed",
+                stats,
+            )
+    drift_m = stats["background_motion_px"] / model.fx * stats["depth_end_m"]
+    if drift_m > limits.max_background_m:
+        raise TrackingError(
+            Code.LIFT_UNCERTAIN,
+            f"the camera moves: the background drifts by {stats['background_motion_px']:.0f} px, "
+            f"{1000 * drift_m:.0f} mm at the object",
+            stats,
+        )

@@ -1,0 +1,221 @@
+"""The candidate pool: imagine, save, read back and lift several videos, two at a time.
+
+Every flow is lifted from the video file, never from the frames in memory: what is judged is what is on disk.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from novaflow_core.candidate import FlowCandidate
+from novaflow_core.errors import Code, NovaflowError, PlatformError
+from novaflow_core.flow import ObjectFlow
+from novaflow_core.grounding import Grounding
+from novaflow_core.scene import Scene
+from novaflow_flowgen.core.hallucination import assign_spoils
+from novaflow_flowgen.core.protocols import (
+    Lifter,
+    LiftRequest,
+    ShouldStop,
+    VideoGenerator,
+    VideoRequest,
+    check_stop,
+)
+from novaflow_flowgen.core.video_file import VideoSize, read_video, write_mp4
+
+Report = Callable[[str, float], None]
+_IMAGINE_SHARE = 0.3  # of a candidate's time that goes into its video; only for the progress bar
+
+
+@dataclass(frozen=True)
+class PoolRequest:
+    """Candidates to make.
+
+    Attributes:
+        scene: What the cameras saw.
+        grounding: What the instruction speaks of.
+        candidates: How many.
+        seed: Of everything random.
+        spoiled: How many hallucinate on purpose.
+        artifacts: Folder for the videos.
+        goal_image: (H, W, 3) uint8 RGB, or None.
+        truth_dir: Folder for what each video shows, for harnesses only; None in all other cases.
+    """
+
+    scene: Scene
+    grounding: Grounding
+    candidates: int
+    seed: int
+    spoiled: int
+    artifacts: Path
+    goal_image: NDArray[np.uint8] | None = None
+    truth_dir: Path | None = None
+
+
+@dataclass(frozen=True)
+class Pool:
+    """What came of a request.
+
+    Attributes:
+        candidates: In order of their index, failed ones included.
+        seconds: Compute time by part, summed over the candidates [s].
+    """
+
+    candidates: tuple[FlowCandidate, ...]
+    seconds: dict[str, float] = field(default_factory=dict)
+
+
+class CandidatePool:
+    """Makes candidates with one generator and one lifter."""
+
+    def __init__(self, generator: VideoGenerator, lifter: Lifter, *, workers: int = 2) -> None:
+        """Keep the backends; OpenCV releases the GIL, so `workers` threads share the cores."""
+        self._generator, self._lifter, self._workers = generator, lifter, workers
+
+    def make(self, request: PoolRequest, report: Report, should_stop: ShouldStop) -> Pool:
+        """Make all candidates; one that fails is a candidate with a code and a reason.
+
+        Raises:
+            VideoError: When every candidate fails for the same reason before a video exists.
+            PlatformError: CANCELLED, or INVALID_MESSAGE for a nonsensical request.
+        """
+        if request.candidates < 1:
+            raise PlatformError(Code.INVALID_MESSAGE, "at least one candidate must be asked for")
+        first = VideoRequest(
+            request.scene, request.grounding, request.goal_image, seed=request.seed
+        )
+        kinds = self._generator.spoils(first) if request.spoiled else ()
+        if request.spoiled and not kinds:
+            raise PlatformError(
+                Code.INVALID_SETTING, "this video backend cannot be told to hallucinate"
+            )
+        spoils = assign_spoils(kinds, request.candidates, request.spoiled, request.seed)
+        meter = _Meter(request.candidates, report)
+        with ThreadPoolExecutor(self._workers, thread_name_prefix="candidate") as threads:
+            futures = [
+                threads.submit(
+                    self._one, request, replace(first, candidate=i, spoil=spoil), meter, should_stop
+                )
+                for i, spoil in enumerate(spoils)
+            ]
+            done = [future.result() for future in futures]
+        check_stop(should_stop)
+        return Pool(tuple(done), meter.seconds)
+
+    def _one(
+        self, pool: PoolRequest, request: VideoRequest, meter: _Meter, should_stop: ShouldStop
+    ) -> FlowCandidate:
+        index = request.candidate
+        name = f"candidate_{index}"
+        path = pool.artifacts / f"{name}.mp4"
+        digest = ""
+        try:
+            check_stop(should_stop)
+            with meter.part("video"):
+                video = self._generator.generate(
+                    request, lambda p: meter.at(index, _IMAGINE_SHARE * p), should_stop
+                )
+            with meter.part("encode"):
+                write_mp4(video, path)
+                digest = hashlib.sha256(path.read_bytes()).hexdigest()
+                self._write_truth(pool, request, digest)
+            flow, stats = self._lifted(pool, path, index, meter, should_stop)
+        except NovaflowError as error:
+            if error.code == Code.CANCELLED:
+                raise
+            meter.at(index, 1.0, f"candidate {index} failed: {error.reason}")
+            known = {k: float(v) for k, v in error.evidence.items() if isinstance(v, int | float)}
+            return FlowCandidate(
+                name, pool.scene.scene_id, error.code, error.reason, None,
+                path.resolve().as_uri() if digest else "", digest, known,
+            )  # fmt: skip
+        meter.at(index, 1.0, f"candidate {index} lifted")
+        return FlowCandidate(
+            name, pool.scene.scene_id, Code.OK, "", flow, path.resolve().as_uri(), digest, stats
+        )
+
+    def _lifted(
+        self, pool: PoolRequest, path: Path, index: int, meter: _Meter, should_stop: ShouldStop
+    ) -> tuple[ObjectFlow, dict[str, float]]:
+        view = pool.scene.main
+        target = pool.grounding.target
+        with meter.part("decode"):
+            video = read_video(path, VideoSize(view.model.width, view.model.height))
+        lift = LiftRequest(
+            video, view, pool.grounding.mask(target), pool.grounding.support,
+            pool.grounding.task.target.text or target.description, pool.scene.planning_frame,
+        )  # fmt: skip
+        with meter.part("lift"):
+            result = self._lifter.lift(
+                lift,
+                lambda p: meter.at(index, _IMAGINE_SHARE + (1 - _IMAGINE_SHARE) * p),
+                should_stop,
+            )
+        return result.flow, result.stats
+
+    def _write_truth(self, pool: PoolRequest, request: VideoRequest, digest: str) -> None:
+        """Write what a video shows for a harness, apart from everything that a judge can see."""
+        script_of = getattr(self._generator, "script", None)
+        if pool.truth_dir is None or script_of is None:
+            return
+        script = script_of(request)
+        pool.truth_dir.mkdir(parents=True, exist_ok=True)
+        truth = {
+            "label": int(script.label),
+            "spoil": str(script.spoil) if script.spoil else None,
+            "planning_frame": pool.scene.planning_frame,
+            "motions": np.asarray(script.motions).tolist(),
+        }
+        (pool.truth_dir / f"{digest}.json").write_text(json.dumps(truth))
+
+
+class _Meter:
+    """Progress and compute time of all candidates; safe to use from several threads."""
+
+    def __init__(self, candidates: int, report: Report) -> None:
+        self.seconds: dict[str, float] = {}
+        self._done = [0.0] * candidates
+        self._report, self._lock = report, threading.Lock()
+        self._said = 0.0
+
+    def at(self, index: int, share: float, text: str = "") -> None:
+        """Note how far a candidate is; a line is passed on when it has something to say, or five times a second."""
+        with self._lock:
+            self._done[index] = max(self._done[index], share)
+            now = time.monotonic()
+            if not text and now - self._said < 0.2:
+                return
+            self._said = now
+            total = sum(self._done) / len(self._done)
+            finished = sum(d >= 1.0 for d in self._done)
+            self._report(text or f"{finished} of {len(self._done)} candidates", total)
+
+    def part(self, name: str) -> _Stopwatch:
+        """Measure a part's compute time."""
+        return _Stopwatch(self, name)
+
+    def add(self, name: str, seconds: float) -> None:
+        """Add to a part's compute time."""
+        with self._lock:
+            self.seconds[name] = self.seconds.get(name, 0.0) + seconds
+
+
+class _Stopwatch:
+    def __init__(self, meter: _Meter, name: str) -> None:
+        self._meter, self._name = meter, name
+
+    def __enter__(self) -> None:
+        self._began = time.monotonic()
+
+    def __exit__(self, *_: object) -> None:
+        self._meter.add(self._name, time.monotonic() - self._began)
