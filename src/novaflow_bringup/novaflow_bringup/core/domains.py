@@ -13,8 +13,8 @@ from pathlib import Path
 
 from novaflow_core.errors import Code, PlatformError
 
-# Ports of a domain (DDSI-RTPS 9.6.1.1): 7400 + 250 * domain, multicast discovery first, then two unicast ports a
-# participant. Above domain 101 they reach into the ephemeral ports of Linux.
+# Ports of a domain (DDSI-RTPS 9.6.1.1): 7400 + 250 * domain, multicast discovery first, then two
+# unicast ports a participant. Above domain 101 they reach into the ephemeral ports of Linux.
 BASE_PORT, DOMAIN_GAIN, PARTICIPANT_GAIN, UNICAST_OFFSET = 7400, 250, 2, 10
 LOWEST, HIGHEST = 10, 100
 LOOKED_AT = 8  # participants
@@ -24,8 +24,8 @@ LOOKED_AT = 8  # participants
 def free_domains(count: int) -> Iterator[tuple[int, ...]]:
     """Reserve domains for as long as the context lasts.
 
-    A domain is free when no process listens on its ports and no other caller of this function reserved it: a graph that
-    has just been told to start does not listen yet.
+    A domain is free when no process listens on its ports and no other caller of this function
+    reserved it: a graph that has just been told to start does not listen yet.
 
     Raises:
         PlatformError: UNAVAILABLE when there are not enough.

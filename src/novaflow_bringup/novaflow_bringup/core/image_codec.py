@@ -1,6 +1,6 @@
-"""Compressed images as image_transport writes them: JPEG colour, and 16-bit PNG depth behind a header.
+"""Compressed images as image_transport writes them: JPEG colour, PNG depth behind a header.
 
-Source: image_transport_plugins, compressed_depth_image_transport (ConfigHeader: int32 format, float32[2] parameters).
+Source: compressed_depth_image_transport (ConfigHeader: int32 format, float32[2] parameters).
 """
 
 from __future__ import annotations

@@ -106,5 +106,7 @@ class Approvals:
             return
         with self._lock:
             if self._waiting:
-                self._moved = f"the target moved by {1e3 * shift_m:.0f} mm, {turned_rad:.2f} rad since planning"
+                self._moved = (
+                    f"since planning the target moved {1e3 * shift_m:.0f} mm, {turned_rad:.2f} rad"
+                )
                 self._answer.set()

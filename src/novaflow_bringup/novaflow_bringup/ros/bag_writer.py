@@ -1,4 +1,4 @@
-"""A bag that `ros2 bag` reads: MCAP, raw CDR messages, offered QoS. Safe to use from several threads."""
+"""A bag that `ros2 bag` reads: MCAP, raw CDR messages, offered QoS. Safe between threads."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class BagWriter:
         self._open = True
 
     def add(self, topic: str, type_name: str, qos: QoSProfile) -> None:
-        """Add a topic with the QoS that its publisher offers; does nothing when it is there already.
+        """Add a topic with the QoS that its publisher offers, if it is not there yet.
 
         Raises:
             PlatformError: INVALID_MESSAGE when the type's definition is not installed.

@@ -1,4 +1,4 @@
-"""Compresses camera images in a thread of its own; what it cannot keep up with is dropped and counted."""
+"""Compresses camera images in its own thread; what it cannot keep up with is dropped."""
 
 from __future__ import annotations
 

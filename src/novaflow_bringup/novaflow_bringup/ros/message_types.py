@@ -1,4 +1,4 @@
-"""Definitions of message types for bags: from rosbags' store, and from the ament index for all others."""
+"""Definitions of message types for bags: from rosbags' store, else from the ament index."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def new_typestore() -> Any:
 
 
 def register(store: Any, name: str) -> None:
-    """Make a type, e.g. "novaflow_msgs/msg/Heartbeat", known to the store with all that it contains.
+    """Make a type, e.g. "novaflow_msgs/msg/Heartbeat", and all in it known to the store.
 
     Raises:
         PlatformError: INVALID_MESSAGE when the ament index does not know it either.

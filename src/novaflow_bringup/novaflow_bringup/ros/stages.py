@@ -1,4 +1,4 @@
-"""The stages as calls to the other nodes; a call ends when the process that it waits for is lost."""
+"""The stages as calls to the other nodes; a call ends when the process it waits for is lost."""
 
 from __future__ import annotations
 

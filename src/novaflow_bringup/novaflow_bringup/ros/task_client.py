@@ -1,4 +1,4 @@
-"""Sends goals to task_node from outside the graph: what the command line, the replay and the tests use."""
+"""Sends goals to task_node from outside the graph: for the command line, replay and tests."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Fixtures of the graph tests: a free domain, the stand-ins, and the real task_node in its own process."""
+"""Fixtures of the graph tests: a free domain, stand-in nodes, and the real node as a process."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from fake_graph import FakeGraph  # noqa: E402
+from fake_graph import FakeGraph
 
-from novaflow_bringup.core.domains import free_domains  # noqa: E402
+from novaflow_bringup.core.domains import free_domains
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""The other nodes of the graph, answering at once with small valid messages: a stand-in for devices, not for task_node."""
+"""The other nodes of the graph, answering at once with small valid messages."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import os
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -28,8 +29,13 @@ from novaflow_ros import conversions
 from novaflow_ros.artifacts import to_path, to_uri
 
 PRODUCT = (
-    "perception_node", "tracker_node", "flowgen_node", "selector_node", "executor_node", "guard_node",
-)  # fmt: skip
+    "perception_node",
+    "tracker_node",
+    "flowgen_node",
+    "selector_node",
+    "executor_node",
+    "guard_node",
+)
 WIDTH, HEIGHT = 64, 48
 
 
@@ -63,8 +69,11 @@ def grounding(scene_id: str, instruction: str) -> Grounding:
         task,
         Plane(np.array([0.0, 0.0, 1.0]), 0.0),
         (labels,),
-        (GroundedObject(2, Role.TARGET, "cup", 0.9, box), GroundedObject(3, Role.REFERENCE, "saucer", 0.8, box)),
-    )  # fmt: skip
+        (
+            GroundedObject(2, Role.TARGET, "cup", 0.9, box),
+            GroundedObject(3, Role.REFERENCE, "saucer", 0.8, box),
+        ),
+    )
 
 
 def flow(steps: int = 41, count: int = 64) -> ObjectFlow:
@@ -181,11 +190,21 @@ class FakeGraph:
         code, reason = self._work("generate", "flowgen_node", handle)
         folder = to_path(goal.artifact_uri)
         made = [
-            core.FlowCandidate(f"c{i}", goal.scene.scene_id, Code.OK, "", flow(), to_uri(folder / f"candidate_{i}.mp4"), "0" * 64, {"inlier_ratio_min": 0.9})
+            core.FlowCandidate(
+                candidate_id=f"c{i}",
+                scene_id=goal.scene.scene_id,
+                code=Code.OK,
+                reason="",
+                flow=flow(),
+                video_uri=to_uri(folder / f"candidate_{i}.mp4"),
+                video_sha256="0" * 64,
+                stats={"inlier_ratio_min": 0.9},
+            )
             for i in range(goal.candidates)
-        ]  # fmt: skip
+        ]
         if "lift" in self.codes:
-            made = [core.FlowCandidate(c.candidate_id, c.scene_id, self.codes["lift"], "told to fail", None, "", "") for c in made]  # fmt: skip
+            unlifted = {"code": self.codes["lift"], "reason": "told to fail", "flow": None}
+            made = [replace(c, **unlifted) for c in made]
         return action.GenerateFlows.Result(
             code=code,
             reason=reason,

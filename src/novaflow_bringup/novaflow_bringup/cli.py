@@ -1,0 +1,138 @@
+"""The command line behind `./novaflow`: `demo`, `do`, `up`, `imagine`, `replay`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from pathlib import Path
+
+from novaflow_bringup.commands.exit_codes import CANCELLED, PLATFORM, of_code
+from novaflow_bringup.commands.launching import cells
+from novaflow_core.errors import NovaflowError
+
+EXIT_CODES = (
+    "exit codes: 0 success, 1 the task failed, 2 usage, 3 set-up or platform, 130 cancelled"
+)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Carry out one command.
+
+    Returns:
+        The exit code.
+    """
+    options = parser().parse_args(argv)
+    try:
+        # Imported here: `--help` needs no ROS.
+        command = import_module(f"novaflow_bringup.commands.{options.command}")
+        return int(command.run(options))
+    except NovaflowError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return of_code(error.code)
+    except KeyboardInterrupt:
+        return CANCELLED
+    except ImportError as error:
+        print(f"error: {error}; run ./novaflow setup", file=sys.stderr)
+        return PLATFORM
+
+
+def parser() -> argparse.ArgumentParser:
+    """Build the parser."""
+    out = argparse.ArgumentParser(prog="novaflow", epilog=EXIT_CODES)
+    commands = out.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    demo = commands.add_parser("demo", help="one sentence moves a simulated Franka")
+    demo.add_argument("--task", choices=("cup", "insert"), default="cup", help="default: cup")
+    demo.add_argument("--no-record", action="store_true", help="write no bag")
+    _goal_options(demo, seed=1000)
+    _graph_options(demo, wait_s=90.0)
+
+    do = commands.add_parser("do", help="send an instruction to the graph that is up")
+    do.add_argument("instruction", help='e.g. "put the cup on the saucer"')
+    do.add_argument("--plan-only", action="store_true", help="stop after selection")
+    _goal_options(do, seed=-1)
+    _waiting_options(do, wait_s=15.0)
+
+    up = commands.add_parser("up", help="start a cell and stay with it", epilog=_cells_text())
+    up.add_argument("cell", help="name of a launch file, e.g. franka")
+    up.add_argument("arguments", nargs=argparse.REMAINDER, metavar="name:=value | --show-args")
+
+    imagine = commands.add_parser("imagine", help="candidate flows for one RGB-D view; no robot")
+    imagine.add_argument("--rgbd", type=Path, required=True, metavar="DIR", help="the view")
+    imagine.add_argument("instruction", help='e.g. "lift the red box"')
+    _goal_options(imagine, seed=1000)
+    _graph_options(imagine, wait_s=60.0)
+
+    replay = commands.add_parser("replay", help="feed a run's bag back; compare the selection")
+    replay.add_argument("run", type=Path, metavar="RUN", help="folder of the run")
+    replay.add_argument("--json", type=Path, metavar="FILE", help="write the result as JSON")
+    _graph_options(replay, wait_s=60.0)
+
+    for sub in (demo, do, up, imagine, replay):
+        sub.epilog = sub.epilog or EXIT_CODES
+    return out
+
+
+def _goal_options(command: argparse.ArgumentParser, *, seed: int) -> None:
+    chosen = "the node chooses" if seed < 0 else str(seed)
+    command.add_argument("--candidates", type=_count, default=8, help="imagined; default: 8")
+    command.add_argument("--seed", type=int, default=seed, help=f"default: {chosen}")
+    command.add_argument(
+        "--spoiled", type=_natural, default=0, help="of them hallucinated, to test the judge"
+    )
+    command.add_argument("--json", type=Path, metavar="FILE", help="write the result as JSON")
+
+
+def _graph_options(command: argparse.ArgumentParser, *, wait_s: float) -> None:
+    _waiting_options(command, wait_s=wait_s)
+    command.add_argument(
+        "--set",
+        dest="arguments",
+        action="append",
+        default=[],
+        type=_assignment,
+        metavar="name:=value",
+        help="argument of the launch file",
+    )
+
+
+def _waiting_options(command: argparse.ArgumentParser, *, wait_s: float) -> None:
+    command.add_argument(
+        "--wait", type=float, default=wait_s, help=f"for the graph [s]; default: {wait_s:.0f}"
+    )
+    command.add_argument(
+        "--timeout", type=float, default=900.0, help="for the goal [s]; default: 900"
+    )
+
+
+def _cells_text() -> str:
+    try:
+        return f"cells: {', '.join(cells())}. {EXIT_CODES}"
+    except NovaflowError as error:
+        return f"cells: {error.reason}"
+
+
+def _count(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError("must be at least 1")
+    return number
+
+
+def _natural(text: str) -> int:
+    number = int(text)
+    if number < 0:
+        raise argparse.ArgumentTypeError("must not be negative")
+    return number
+
+
+def _assignment(text: str) -> str:
+    if ":=" not in text:
+        raise argparse.ArgumentTypeError(f"'{text}' is not of the form name:=value")
+    return text
+
+
+if __name__ == "__main__":
+    sys.exit(main())
