@@ -1,4 +1,4 @@
-"""Where the robot descriptions lie: data files inside installed wheels, found without importing them."""
+"""Where the robot descriptions lie: data inside installed wheels, found without importing them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The simulated cell: physics, servos, and the controllers that a real robot's driver brings along."""
+"""The simulated cell: physics, servos, and the controllers that a real robot's driver brings."""
 
 from __future__ import annotations
 
@@ -135,7 +135,7 @@ class Cell:
         self.model.actuator_forcerange[self._finger_u] = [-force, force]
 
     def _feed_forward(self, command: JointState) -> NDArray[np.float64]:
-        """Torques (7,) [Nm] that let the servo follow without lag, as the arm's own controller does."""
+        """Torques (7,) [Nm] that let the servo follow without lag, as a real controller does."""
         torque = self._damping * command.velocity
         if command.acceleration.any():
             self._acceleration[self._v] = command.acceleration

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from typing import Any
 
@@ -79,7 +80,7 @@ def add_cup(spec: Any) -> None:
         mass=0.15,
     )
     path = objects.mug_handle(9)
-    for a, b in zip(path[:-1], path[1:], strict=True):
+    for a, b in itertools.pairwise(path):
         body.add_geom(
             type=GEOM.mjGEOM_CAPSULE,
             fromto=[*a, *b],
@@ -145,7 +146,7 @@ def add_block(spec: Any) -> None:
 
 
 def add_socket(spec: Any) -> None:
-    """Square socket, open above, bolted to the table: a mocap body, so that a reset can place it."""
+    """Square socket, open above, bolted down: a mocap body, so that a reset can place it."""
     add_texture(spec, "socket_paint", textures.wood((92, 98, 112), 21))
     body = spec.worldbody.add_body(name=objects.SOCKET.name, mocap=True)
     inner = objects.BLOCK_HALF_EXTENTS_M[0] + objects.SOCKET_CLEARANCE_M

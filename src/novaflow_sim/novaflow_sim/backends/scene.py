@@ -25,7 +25,7 @@ CAMERA_FOVY_DEG = 58.0
 CAMERA_POSITION_M = (0.97, 0.15, 0.56)
 CAMERA_TARGET_M = (0.44, 0.0, 0.06)
 
-# Stiffness [Nm/rad] and damping [Nm s/rad] of the joint servos, about critically damped for the arm's inertia.
+# Stiffness [Nm/rad], damping [Nm s/rad] of the joint servos: about critical for the arm's inertia.
 SERVO_STIFFNESS = (4500.0, 4500.0, 3500.0, 3500.0, 2000.0, 2000.0, 2000.0)
 SERVO_DAMPING = (180.0, 180.0, 140.0, 140.0, 60.0, 60.0, 60.0)
 
@@ -51,7 +51,7 @@ def build(task: str) -> Any:
     option = spec.option
     option.timestep = TIMESTEP_S
     option.integrator = mujoco.mjtIntegrator.mjINT_IMPLICITFAST
-    # Set here and not in the gripper's file: attaching discards a child's options. Without them held things creep.
+    # Here, as attaching discards the gripper file's own options. Without them held things creep.
     option.cone = mujoco.mjtCone.mjCONE_ELLIPTIC
     option.impratio = 10.0
     _add_looks(spec)
@@ -162,7 +162,7 @@ def _add_gripper(spec: Any) -> None:
 
 
 def _lighten(spec: Any, folder: Path) -> None:
-    """Replace mesh files by decimated copies: the originals' 100,000 vertices halve the frame rate."""
+    """Replace mesh files by decimated copies: the originals halve the frame rate."""
     import fast_simplification
     import trimesh
 
@@ -201,6 +201,7 @@ def _fingerprint(task: str) -> str:
     digest = hashlib.sha256(f"{task} {mujoco.__version__}".encode())
     for source in (assets.FR3_MJCF, assets.ROBOTIQ_2F85_MJCF):
         digest.update(assets.wheel_version(source).encode())
-    for module in (__file__, props.__file__, *(m.__file__ for m in (objects, robot_model, shapes, textures))):
+    sources = (__file__, *(m.__file__ for m in (props, objects, robot_model, shapes, textures)))
+    for module in sources:
         digest.update(Path(str(module)).read_bytes())
     return digest.hexdigest()[:16]

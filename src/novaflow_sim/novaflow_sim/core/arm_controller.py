@@ -1,7 +1,8 @@
 """Follows joint trajectories as ros2_control's joint_trajectory_controller does.
 
-One goal at a time; a new one takes over from the commanded state, a cancel slows down within the deceleration limit
-and holds. Nothing here knows whether a goal's sender is still alive: an orphaned trajectory is finished.
+One goal at a time; a new one takes over from the commanded state, a cancel slows down within the
+deceleration limit and holds. Nothing here knows whether a goal's sender is still alive: an orphaned
+trajectory is finished.
 """
 
 from __future__ import annotations
@@ -74,7 +75,7 @@ class _Stop:
     velocity: Array
 
     def sample(self, now_s: float) -> JointState:
-        """Speed falls as half a cosine: deceleration begins and ends at zero, which a servo can follow."""
+        """Speed falls as half a cosine: deceleration starts and ends at zero, for the servo."""
         zero = np.zeros_like(self.position)
         t = min(max(now_s - self.begin_s, 0.0), self.duration_s)
         if self.duration_s <= 0.0:
@@ -99,6 +100,7 @@ class ArmController:
         self._goal: TrajectoryGoal | None = None
         self._stop: _Stop | None = None
         self._command = self._resting(position)
+        self._commanded_s = np.inf
         self._actual = np.array(position, float)
 
     @property
@@ -116,20 +118,25 @@ class ArmController:
         """Whether a goal is under way."""
         return self._goal is not None
 
-    def follow(self, path: JointPath, start_s: float, limits: Limits | None = None) -> TrajectoryGoal:
+    def follow(
+        self, path: JointPath, start_s: float, limits: Limits | None = None
+    ) -> TrajectoryGoal:
         """Take a new goal; a running one is preempted and the motion goes over into the new one."""
         with self._lock:
-            goal = TrajectoryGoal(path.starting_from(self._command), start_s, limits or self.limits)
+            # From the last command on: one control step of standing still would be a jolt.
+            began_s = min(self._commanded_s, start_s) - start_s
+            whole = path.starting_from(self._command, began_s)
+            goal = TrajectoryGoal(whole, start_s, limits or self.limits)
             if self._goal is not None:
                 self._goal.finish(Outcome.PREEMPTED, "replaced by a new trajectory")
             self._goal, self._stop = goal, None
             return goal
 
-    def cancel(self, goal: TrajectoryGoal, now_s: float) -> None:
+    def cancel(self, goal: TrajectoryGoal) -> None:
         """Slow down and hold, if `goal` is the one under way."""
         with self._lock:
             if goal is self._goal:
-                self._end(Outcome.CANCELLED, "cancelled; slowing down to hold", now_s)
+                self._end(Outcome.CANCELLED, "cancelled; slowing down to hold")
             else:
                 goal.finish(Outcome.CANCELLED, "cancelled")
 
@@ -149,7 +156,7 @@ class ArmController:
             actual: (N,) measured positions [rad].
         """
         with self._lock:
-            self._actual = actual
+            self._actual, self._commanded_s = actual, now_s
             if self._goal is not None:
                 self._command = self._follow(self._goal, now_s, actual)
             elif self._stop is not None:
@@ -162,26 +169,24 @@ class ArmController:
 
     def _follow(self, goal: TrajectoryGoal, now_s: float, actual: Array) -> JointState:
         elapsed = now_s - goal.start_s
-        if elapsed < 0.0:
-            return self._resting(self._command.position)
         state = goal.path.sample(elapsed)
         position = np.clip(state.position, self._low, self._high)
         self._command = JointState(position, state.velocity, state.acceleration)
         off = np.abs(position - actual)
         if elapsed < goal.path.end_s:
             if _beyond(off, goal.limits.path_tolerance):
-                self._end(Outcome.PATH_TOLERANCE_VIOLATED, _worst(off, "off the path"), now_s)
+                self._end(Outcome.PATH_TOLERANCE_VIOLATED, _worst(off, "off the path"))
         elif not _beyond(off, goal.limits.goal_tolerance):
-            self._end(Outcome.SUCCEEDED, "", now_s)
+            self._end(Outcome.SUCCEEDED, "")
         elif 0.0 < goal.limits.goal_time_s < elapsed - goal.path.end_s:
-            self._end(Outcome.GOAL_TOLERANCE_VIOLATED, _worst(off, "off the goal"), now_s)
+            self._end(Outcome.GOAL_TOLERANCE_VIOLATED, _worst(off, "off the goal"))
         return self._command
 
-    def _end(self, outcome: Outcome, reason: str, now_s: float) -> None:
+    def _end(self, outcome: Outcome, reason: str) -> None:
         velocity = self._command.velocity
         # All joints take equally long, so that the motion goes on along its tangent.
         duration = float(np.pi / 2 * np.max(np.abs(velocity) / self.limits.deceleration))
-        self._stop = _Stop(now_s, duration, self._command.position, velocity)
+        self._stop = _Stop(self._commanded_s, duration, self._command.position, velocity)
         goal, self._goal = self._goal, None
         if goal is not None:
             goal.finish(outcome, reason)

@@ -11,7 +11,7 @@ from novaflow_core.se3 import exp_so3, from_rt
 def miscalibrated(
     T_base_camera: NDArray[np.float64], error_m: float, error_deg: float, seed: int
 ) -> NDArray[np.float64]:
-    """Return the camera pose that is published: the true one, off in a direction drawn from the seed.
+    """Return the camera pose that is published: the true one, off in a direction the seed draws.
 
     Args:
         T_base_camera: (4, 4) true pose.

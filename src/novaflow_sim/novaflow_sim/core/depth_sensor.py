@@ -1,4 +1,4 @@
-"""What a stereo depth camera makes of true depth: noise, steps, holes, and a slip against the colour image."""
+"""What a stereo depth camera makes of true depth: noise, steps, holes, a slip against colour."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class DepthNoise:
     Attributes:
         sigma_m: Standard deviation at `reference_m` [m]; it grows with the square of depth.
         reference_m: See `sigma_m` [m].
-        correlated: Share of the variance that is smooth over a few pixels, as a matching window makes it.
+        correlated: Share of the variance that is smooth over a few pixels, as by a matching window.
         edge_ratio: A neighbour nearer or farther by more than this fraction of depth makes an edge.
         edge_px: Width of the band along an edge where depth may be missing [px].
         edge_hole_rate: Chance of a hole within that band.

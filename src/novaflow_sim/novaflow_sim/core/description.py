@@ -6,7 +6,7 @@ import numpy as np
 
 from novaflow_sim.core import robot_model as robot
 
-# Radius, length and centre along z [m] of a cylinder around each link, for viewers and coarse collision checks.
+# Radius, length and centre along z [m] of a cylinder around each link, for viewers.
 _LINK_SHAPES = (
     (0.090, 0.14, 0.07),
     (0.060, 0.25, -0.09),
@@ -17,7 +17,7 @@ _LINK_SHAPES = (
     (0.050, 0.12, 0.00),
     (0.045, 0.12, 0.05),
 )
-# Name, parent, xyz [m] in the parent, fixed, multiplier of the driven joint; one side, the other mirrored in x.
+# Name, parent, xyz [m] in the parent, fixed, multiplier of the driven joint; the other side has -x.
 _FINGER_PARTS = (
     ("knuckle", "base_link", (0.03060114, 0.0, 0.05490452), False, 1.0),
     ("finger", "knuckle", (0.03152616, 0.0, -0.00376347), True, 0.0),
@@ -37,9 +37,7 @@ def urdf() -> str:
             origin = f'<origin xyz="0 0 {z}" rpy="0 0 0"/>'
             shape = f"<visual>{origin}{geometry}</visual><collision>{origin}{geometry}</collision>"
         parts.append(f'<link name="fr3_link{k}">{shape}</link>')
-    for k, (name, (xyz, rpy)) in enumerate(
-        zip(robot.ARM_JOINTS, robot.JOINT_ORIGINS, strict=True)
-    ):
+    for k, (name, (xyz, rpy)) in enumerate(zip(robot.ARM_JOINTS, robot.JOINT_ORIGINS, strict=True)):
         parts.append(
             f'<joint name="{name}" type="revolute"><parent link="fr3_link{k}"/>'
             f'<child link="fr3_link{k + 1}"/><origin xyz="{_row(xyz)}" rpy="{_row(rpy)}"/>'
@@ -72,9 +70,9 @@ def _gripper() -> list[str]:
     for side, sign in (("left", 1.0), ("right", -1.0)):
         for part, parent, (x, y, z), fixed, multiplier in _FINGER_PARTS:
             link = f"robotiq_85_{side}_{part}_link"
-            above = (
-                "robotiq_85_base_link" if parent == "base_link" else f"robotiq_85_{side}_{parent}_link"
-            )
+            above = f"robotiq_85_{side}_{parent}_link"
+            if parent == "base_link":
+                above = "robotiq_85_base_link"
             joint = f"robotiq_85_{side}_{part}_joint"
             shape = '<geometry><box size="0.012 0.022 0.036"/></geometry>'
             out.append(

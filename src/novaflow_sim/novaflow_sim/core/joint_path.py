@@ -1,4 +1,4 @@
-"""A joint trajectory as splines between its points, as ros2_control's joint_trajectory_controller reads it."""
+"""A joint trajectory as splines between its points, as joint_trajectory_controller reads it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class JointState(NamedTuple):
 
 
 class JointPath:
-    """Points over time; quintic where accelerations are given, cubic where velocities are, else straight lines."""
+    """Points over time; quintic with accelerations given, cubic with velocities, else lines."""
 
     def __init__(
         self,
@@ -51,9 +51,9 @@ class JointPath:
         """Last point (N,) [rad]."""
         return self._q[-1]
 
-    def starting_from(self, state: JointState) -> JointPath:
-        """Put the present state before the first point, unless that point is due at once."""
-        if self._times[0] <= 0.0:
+    def starting_from(self, state: JointState, at_s: float) -> JointPath:
+        """Put a state at a time before the first point, unless that point is due by then."""
+        if self._times[0] <= at_s:
             return self
 
         def stack(first: Array, rest: Array | None) -> Array | None:
@@ -61,7 +61,7 @@ class JointPath:
 
         positions = np.concatenate([state.position[None], self._q])
         return JointPath(
-            np.concatenate([[0.0], self._times]),
+            np.concatenate([[at_s], self._times]),
             positions,
             stack(state.velocity, self._v),
             stack(state.acceleration, self._a),

@@ -1,4 +1,4 @@
-"""Sizes of the cell's objects [m] and what each looks like; shared by scene building, placement and scoring."""
+"""Sizes of the cell's objects [m] and their looks, for scene building, placement and scoring."""
 
 from __future__ import annotations
 
@@ -82,9 +82,7 @@ class TaskObjects:
 
 TASKS = {
     "cup": TaskObjects("put the cup on the saucer", CUP, SAUCER, (CAN, CARTON)),
-    "insert": TaskObjects(
-        "insert the yellow block into the socket", BLOCK, SOCKET, (CAN, CUBE)
-    ),
+    "insert": TaskObjects("insert the yellow block into the socket", BLOCK, SOCKET, (CAN, CUBE)),
 }
 
 CUP_LOOKS = ("cup_red", "cup_blue", "cup_green")

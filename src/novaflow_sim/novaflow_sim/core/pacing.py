@@ -41,7 +41,7 @@ class Pacer:
     def __init__(
         self, tick: Callable[[], None], period_s: float, on_error: Callable[[BaseException], None]
     ) -> None:
-        """Prepare; `on_error` hears of an exception in `tick`, after which there are no more ticks."""
+        """Prepare; `on_error` hears of an exception in `tick`, which ends the ticking."""
         self._tick, self._period_s, self._on_error = tick, period_s, on_error
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="physics", daemon=True)

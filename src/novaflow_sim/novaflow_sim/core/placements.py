@@ -1,4 +1,4 @@
-"""Where a seed puts the objects: within the arm's reach, apart, and each fully in the camera's view."""
+"""Where a seed puts the objects: within the arm's reach, apart, each fully in the camera's view."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from novaflow_core.errors import Code, PlatformError
 from novaflow_core.se3 import apply, inverse
 from novaflow_sim.core.objects import CUP_LOOKS, SAUCER_LOOKS, TASKS, Prop
 
-# Between these distances from the base's axis the arm reaches the table from above with its elbow bent.
+# Between these distances from the base's axis the arm reaches the table from above.
 REACH_M = (0.40, 0.62)
 Y_RANGE_M = (-0.26, 0.26)
 APART_M = (0.15, 0.30)

@@ -1,7 +1,7 @@
-"""What is known of the arm and the gripper: names, limits, home pose, and where the tool centre point sits.
+"""What is known of arm and gripper: names, limits, home pose, and the tool centre point (TCP).
 
-Frames: `fr3_link0` base, `fr3_link8` flange. TCP: between the finger pads' centres when the gripper is nearly closed,
-+z approach, +x closing direction (fingers meet along x).
+Frames: `fr3_link0` base, `fr3_link8` flange. TCP: between the finger pads' centres when the gripper
+is nearly closed, +z approach, +x closing direction (fingers meet along x).
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ MOUNT_YAW_RAD = np.pi / 4
 COUPLING_HEIGHT_M = 0.007
 TCP_HEIGHT_M = 0.154
 
-# Rows: xyz [m] and rpy [rad] of joint k in the frame of link k - 1; Source: franka_description, fr3 kinematics.
+# xyz [m] and rpy [rad] of each joint in its parent link. Source: franka_description.
 JOINT_ORIGINS = (
     ((0.0, 0.0, 0.333), (0.0, 0.0, 0.0)),
     ((0.0, 0.0, 0.0), (-np.pi / 2, 0.0, 0.0)),
@@ -44,8 +44,8 @@ JOINT_ORIGINS = (
 FLANGE_HEIGHT_M = 0.107
 
 
-def T_flange_tcp() -> NDArray[np.float64]:
-    """Tool centre point in the flange's frame, (4, 4)."""
+def tcp_on_flange() -> NDArray[np.float64]:
+    """T_flange_tcp (4, 4)."""
     return from_rt(exp_so3([0.0, 0.0, MOUNT_YAW_RAD]), [0.0, 0.0, TCP_HEIGHT_M])
 
 
@@ -65,7 +65,9 @@ def link_poses(q_rad: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def _about_z(angle_rad: float) -> NDArray[np.float64]:
     c, s = np.cos(angle_rad), np.sin(angle_rad)
-    return np.array([[c, -s, 0.0, 0.0], [s, c, 0.0, 0.0], [0.0, 0.0, 1.0, 0.0], [0.0, 0.0, 0.0, 1.0]])
+    out = np.eye(4)
+    out[:2, :2] = [[c, -s], [s, c]]
+    return out
 
 
 # Every origin turns about x alone.

@@ -15,7 +15,7 @@ class CellSettings:
     seed: int = setting(1000, "Decides placements and looks.", low=0)
     scorer_domain: int = setting(
         -1,
-        "DDS domain of the scorer; -1 takes NOVAFLOW_SCORER_DOMAIN, or else the product's plus one.",
+        "DDS domain of the scorer; -1 takes NOVAFLOW_SCORER_DOMAIN, else the product's plus one.",
         low=-1,
         high=232,
     )
@@ -24,7 +24,7 @@ class CellSettings:
     image_rate_hz: float = setting(10.0, "Both images.", unit="Hz", low=0.5, high=60.0)
     colour_noise: float = setting(1.5, "Standard deviation of grey levels.", low=0.0, high=20.0)
     depth_noise_m: float = setting(
-        0.002, "Standard deviation at 0.7 m; it grows with depth squared.", unit="m", low=0.0, high=0.1
+        0.002, "Deviation at 0.7 m; it grows with depth squared.", unit="m", low=0.0, high=0.1
     )
     depth_edge_hole_rate: float = setting(
         0.6, "Share of missing depth along edges.", low=0.0, high=1.0

@@ -1,6 +1,6 @@
 """Procedural meshes with texture coordinates.
 
-Seams need two texture coordinates at one vertex, so texture coordinates have their own face indices.
+A seam needs two texture coordinates at one vertex, so these have face indices of their own.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class TexturedMesh:
 
 
 def revolve(profile: ArrayLike, sections: int = 48) -> TexturedMesh:
-    """Turn a profile (P, 2), radius and height [m], about z; u runs around, v along the profile's length.
+    """Turn a profile (P, 2), radius and height [m], about z; u runs around, v along the profile.
 
     The profile starts and ends on the axis and runs so that the material lies on its left.
     """
@@ -82,7 +82,7 @@ def sweep(path: ArrayLike, radius_m: float, sections: int = 12) -> TexturedMesh:
 
 
 def box(half_extents: ArrayLike, repeat: float = 1.0) -> TexturedMesh:
-    """Box whose six faces have their own cell of a 3x2 texture atlas, or the whole texture repeated.
+    """Box whose faces each show their cell of a 3x2 texture atlas, or the whole texture repeated.
 
     Args:
         half_extents: (3,) [m].

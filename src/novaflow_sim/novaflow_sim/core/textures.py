@@ -38,14 +38,13 @@ def printed_mug(colour: Colour, motif: Colour, wall: tuple[float, float]) -> Ima
         centre = (u, row(0.50))
         half = (side // (count * 5), max(3, round(tall * (high - low))))
         cv2.ellipse(image, centre, half, 18 if k % 2 else -18, 0, 360, motif, -1, cv2.LINE_AA)
-        cv2.circle(
-            image, (u + side // (2 * count), row(0.66 if k % 2 else 0.34)), 4, motif, -1, cv2.LINE_AA
-        )
+        dot = (u + side // (2 * count), row(0.66 if k % 2 else 0.34))
+        cv2.circle(image, dot, 4, motif, -1, cv2.LINE_AA)
     return image
 
 
 def ringed_saucer(colour: Colour, ring: Colour) -> Image:
-    """Glaze with a thin ring near the rim and a faint one around the well; v runs underside to top."""
+    """Glaze with a ring near the rim and one around the well; v runs from underside to top."""
     image = np.full((256, 64, 3), colour, np.uint8)
     image = _mottled(image, 6, 2.0)
     image[140:146] = ring
@@ -54,7 +53,7 @@ def ringed_saucer(colour: Colour, ring: Colour) -> Image:
 
 
 def printed_block(colour: Colour, ink: Colour) -> Image:
-    """Atlas of six faces (3x2): lacquered wood with a printed frame, bars and a mark on each side."""
+    """Atlas of six faces (3x2): lacquered wood with a frame, bars and a mark printed on each."""
     cell = 128
     image = _mottled(np.full((2 * cell, 3 * cell, 3), colour, np.uint8), 7, 4.0)
     rng = np.random.default_rng(11)
@@ -65,7 +64,9 @@ def printed_block(colour: Colour, ink: Colour) -> Image:
             left = x + 26 + 7 * k
             cv2.line(image, (left, y + 84), (left, y + 100), ink, int(rng.integers(1, 4)))
         corner = np.array([[x + 74, y + 28], [x + 100, y + 28], [x + 87, y + 54]], np.int32)
-        cv2.fillPoly(image, [corner if face % 2 else corner + [-40, 6]], ink, cv2.LINE_AA)
+        cv2.fillPoly(
+            image, [corner if face % 2 else corner + np.array([-40, 6], np.int32)], ink, cv2.LINE_AA
+        )
         cv2.circle(image, (x + 86, y + 86), 9 + face, ink, 2, cv2.LINE_AA)
     return image
 

@@ -74,7 +74,7 @@ class ArmServer:
         if goal is None:
             return CancelResponse.REJECT
         # At once and not in the goal's own thread: every millisecond counts here.
-        self._arm.cancel(goal, self._now_s())
+        self._arm.cancel(goal)
         return CancelResponse.ACCEPT
 
     def _execute(self, handle: ServerGoalHandle) -> FollowJointTrajectory.Result:
@@ -133,7 +133,7 @@ def fault_of(trajectory: JointTrajectory, now_s: float) -> str:
     if len(points[-1].velocities) and np.abs(points[-1].velocities).max() > 1e-6:
         return "the last point's velocity is not zero"
     stamp = Time.from_msg(trajectory.header.stamp).nanoseconds * 1e-9
-    if 0 < stamp and stamp + times[-1] < now_s:
+    if stamp > 0 and stamp + times[-1] < now_s:
         return "it ended in the past"
     positions = _matrix(trajectory, "positions")
     low = (positions < POSITION_LOW_RAD - 1e-6) | (positions > POSITION_HIGH_RAD + 1e-6)

@@ -1,7 +1,7 @@
 """The camera driver: a process of its own that renders the shared state and publishes images.
 
-Its own process because rendering in the physics process stalls that for up to a quarter of a second. It ends with its
-parent, and the parent with it.
+Its own process, as rendering in the physics process stalls that for up to a quarter of a second.
+It ends with its parent, and the parent with it.
 """
 
 from __future__ import annotations
@@ -41,9 +41,10 @@ _PR_SET_PDEATHSIG = 1
 
 
 def start(shared: SharedState, settings: CellSettings) -> subprocess.Popen[bytes]:
-    """Start the camera process for a cell; call it from the main thread, with whose life the child's is tied."""
+    """Start the camera process; call it from the main thread, to whose life the child's is tied."""
     config = json.dumps({"fd": shared.fd, "parent": os.getpid(), "settings": asdict(settings)})
-    return subprocess.Popen([sys.executable, "-m", "novaflow_sim.ros.camera_process", config], pass_fds=(shared.fd,))
+    command = [sys.executable, "-m", "novaflow_sim.ros.camera_process", config]
+    return subprocess.Popen(command, pass_fds=(shared.fd,))
 
 
 class Camera:
@@ -154,7 +155,7 @@ def main() -> None:
     except (KeyboardInterrupt, rclpy.executors.ExternalShutdownException):
         pass
     except Exception:
-        # A context that is shut down in mid-publish raises; that is how this process is meant to end.
+        # A context shut down in mid-publish raises; that is how this process is meant to end.
         if rclpy.ok():
             raise
     finally:

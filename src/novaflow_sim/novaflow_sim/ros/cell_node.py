@@ -1,7 +1,7 @@
 """`cell_node`: a simulated Franka cell that speaks only what real drivers speak.
 
-Three things run here: physics with its controllers in a paced thread, the action servers in an executor, and the scorer
-in another DDS domain. The camera is a child process.
+Three things run here: physics with its controllers in a paced thread, the action servers in an
+executor, and the scorer in another DDS domain. The camera is a child process.
 """
 
 from __future__ import annotations
@@ -124,8 +124,8 @@ class CellNode(Node):
         if report.late_ticks > self._late_ticks:
             self._late_ticks = report.late_ticks
             self.get_logger().warning(
-                f"{report.late_ticks} late ticks so far, the worst {report.worst_gap_s * 1e3:.0f} ms"
-                f" after its predecessor; {report.lost_s:.2f} s lost",
+                f"{report.late_ticks} late ticks so far, the worst after "
+                f"{report.worst_gap_s * 1e3:.0f} ms; {report.lost_s:.2f} s lost",
                 throttle_duration_sec=10.0,
             )
         if self._camera.poll() is not None:

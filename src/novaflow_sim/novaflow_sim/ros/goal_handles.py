@@ -8,7 +8,7 @@ from rclpy.action.server import ServerGoalHandle
 
 
 def wait_until_cancelling(handle: ServerGoalHandle, timeout_s: float = 0.5) -> bool:
-    """Wait for a goal to be in its cancelling state, which it enters only after the cancel callback returned."""
+    """Wait for the cancelling state, which a goal enters after its cancel callback returned."""
     end = time.monotonic() + timeout_s
     while not handle.is_cancel_requested:
         if time.monotonic() > end:

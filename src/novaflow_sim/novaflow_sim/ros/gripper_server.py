@@ -22,7 +22,7 @@ FEEDBACK_PERIOD_S = 0.05
 
 
 class GripperServer:
-    """A stall succeeds with `stalled` set, as Robotiq's configuration has it: that is what a grasp looks like."""
+    """A stall succeeds with `stalled` set, as Robotiq configures it: so a grasp looks."""
 
     def __init__(self, node: Node, gripper: GripperController, now_s: Callable[[], float]) -> None:
         """Offer the action; `now_s` is simulated time."""

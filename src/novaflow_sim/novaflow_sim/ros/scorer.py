@@ -1,15 +1,16 @@
 """The scorer: simulator's truth, served in a DDS domain of its own that no product node joins.
 
 Node `scorer`:
-  - parameter `seed` (int): what `/scorer/reset` will place; set it through `/scorer/set_parameters`.
+  - parameter `seed` (int): what `/scorer/reset` places; set it through `/scorer/set_parameters`.
   - `/scorer/reset` (Trigger): homes the arm, opens the gripper, places the objects of `seed`.
-  - `/scorer/score` (Trigger): JSON {task, seed, success, failed: [why], numbers: {...}}; `success` of the response
-    says that the call worked, not that the task did.
+  - `/scorer/score` (Trigger): JSON {task, seed, success, failed: [why], numbers: {...}}; `success`
+    of the response says that the call worked, not that the task did.
   - `/scorer/truth` (Trigger): JSON of poses, contacts, TCP, joint velocities and pace.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import threading
 from collections.abc import Callable
@@ -39,7 +40,11 @@ class Scorer:
         self._cell, self._pacer, self._period_s = cell, pacer, period_s
         self._context = Context()
         # Signals stay with the product's context.
-        rclpy.init(context=self._context, domain_id=domain, signal_handler_options=SignalHandlerOptions.NO)
+        rclpy.init(
+            context=self._context,
+            domain_id=domain,
+            signal_handler_options=SignalHandlerOptions.NO,
+        )
         self._node = rclpy.create_node("scorer", context=self._context)
         self._node.declare_parameter("seed", cell.seed)
         for name, answer in (
@@ -60,10 +65,8 @@ class Scorer:
         self._thread.join(timeout=2.0)
 
     def _spin(self) -> None:
-        try:
+        with contextlib.suppress(rclpy.executors.ExternalShutdownException):
             self._executor.spin()
-        except rclpy.executors.ExternalShutdownException:
-            pass
 
     def _score(self) -> dict[str, Any]:
         verdict = score(self._cell.task, self._cell.truth())
