@@ -24,6 +24,8 @@ setup(
             f"executor_node = {NAME}.ros.executor_node:main",
             f"guard_node = {NAME}.ros.guard_node:main",
         ],
+        "novaflow.grasps": [f"antipodal = {NAME}.backends.antipodal:Antipodal"],
+        "novaflow.motion": [f"banded_lm = {NAME}.backends.banded_lm:BandedLm"],
         "novaflow.robot": [f"ros2_control = {NAME}.backends.ros2_control:Ros2ControlDriver"],
     },
 )

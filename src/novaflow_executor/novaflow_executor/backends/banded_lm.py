@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
-from novaflow_core.errors import Code, ExecutionError
 from numpy.typing import NDArray
 from scipy.linalg.lapack import dpbsv
 
+from novaflow_core.errors import Code, ExecutionError
 from novaflow_executor.core.follow_cost import Linearisation, linearise, pose_error
 from novaflow_executor.core.motion import FollowProblem, FollowSolution
 from novaflow_executor.core.robot import RobotModel
@@ -43,7 +43,9 @@ class BandedLm:
             return []
         q = np.stack([_initial(p) for p in problems])
         if not np.isfinite(q).all():
-            raise ExecutionError(Code.OPTIMISATION_FAILED, "the first guess of a path is not finite")
+            raise ExecutionError(
+                Code.OPTIMISATION_FAILED, "the first guess of a path is not finite"
+            )
         smooth2 = problems[0].weights.smooth ** 2
         here = linearise(self.robot, problems, q)
         damping = np.full(len(problems), 1e-3)
@@ -78,9 +80,13 @@ class BandedLm:
             for i, p in enumerate(problems)
         ]
 
-    def _solution(self, problem: FollowProblem, q: Array, cost: float, spent: int) -> FollowSolution:
+    def _solution(
+        self, problem: FollowProblem, q: Array, cost: float, spent: int
+    ) -> FollowSolution:
         if not np.isfinite(cost):
-            raise ExecutionError(Code.OPTIMISATION_FAILED, f"the cost is {cost} after {spent} steps")
+            raise ExecutionError(
+                Code.OPTIMISATION_FAILED, f"the cost is {cost} after {spent} steps"
+            )
         error = pose_error(self.robot.tcp(q), problem.T_base_tcp)
         return FollowSolution(
             q=q,
@@ -101,7 +107,10 @@ def _initial(problem: FollowProblem) -> Array:
 
 def _take(all_of: Linearisation, index: NDArray[np.int_]) -> Linearisation:
     return replace(
-        all_of, cost=all_of.cost[index], gradient=all_of.gradient[index], hessian=all_of.hessian[index]
+        all_of,
+        cost=all_of.cost[index],
+        gradient=all_of.gradient[index],
+        hessian=all_of.hessian[index],
     )
 
 
@@ -123,7 +132,8 @@ def _step(at: Linearisation, damping: Array, smooth2: float) -> tuple[Array, Arr
         _, x, info = dpbsv(band[b].reshape(count + 1, -1), -at.gradient[b].reshape(-1), lower=1)
         if info != 0:
             raise ExecutionError(
-                Code.OPTIMISATION_FAILED, f"the normal equations are not positive definite (row {info})"
+                Code.OPTIMISATION_FAILED,
+                f"the normal equations are not positive definite (row {info})",
             )
         step[b] = x.reshape(steps, count)
     predicted = 0.5 * ((scale * step**2).sum((1, 2)) - (at.gradient * step).sum((1, 2)))

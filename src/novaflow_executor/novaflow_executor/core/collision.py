@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-from novaflow_core import se3
-from novaflow_core.grounding import CollisionScene
 from numpy.typing import NDArray
 
+from novaflow_core import se3
+from novaflow_core.grounding import CollisionScene
 from novaflow_executor.core.distances import segment_box, segment_plane, segment_segment
 from novaflow_executor.core.robot import RobotModel
 
@@ -87,7 +87,9 @@ class CollisionModel:
         boxes = [box for box in scene.boxes if box.name not in ignore] if scene else []
         self.box_names = tuple(box.name for box in boxes)
         self._box_inverse = (
-            se3.inverse(np.stack([box.T_planning_box for box in boxes])) if boxes else np.zeros((0, 4, 4))
+            se3.inverse(np.stack([box.T_planning_box for box in boxes]))
+            if boxes
+            else np.zeros((0, 4, 4))
         )
         self._box_half = np.array([box.size for box in boxes], float).reshape(-1, 3) / 2
         self._plane = None if scene is None else scene.support
@@ -162,7 +164,13 @@ class CollisionModel:
         close = distance < margin
         frame = self.frame
         return Contacts(
-            s[close], distance[close], normal[close], p2[close], frame[j[close]], p1[close], frame[i[close]]
+            s[close],
+            distance[close],
+            normal[close],
+            p2[close],
+            frame[j[close]],
+            p1[close],
+            frame[i[close]],
         )
 
     def _plane_contacts(self, a: Array, b: Array, margin: float) -> Contacts:
@@ -184,7 +192,11 @@ class CollisionModel:
         close = distance < margin
         back = se3.inverse(inverse)
         return self._against_scene(
-            s[close], c[close], distance[close], normal[close] @ back[:3, :3].T, se3.apply(back, point[close])
+            s[close],
+            c[close],
+            distance[close],
+            normal[close] @ back[:3, :3].T,
+            se3.apply(back, point[close]),
         )
 
     def _against_scene(

@@ -43,7 +43,12 @@ def segment_box(a: Array, b: Array, half: Array) -> tuple[Array, Array, Array]:
     half = np.broadcast_to(half, a.shape)
     safe = np.where(np.abs(d) < 1e-9, 1e-9, d)
     breaks = np.concatenate(
-        [(half - a) / safe, (-half - a) / safe, np.zeros_like(a[..., :1]), np.ones_like(a[..., :1])],
+        [
+            (half - a) / safe,
+            (-half - a) / safe,
+            np.zeros_like(a[..., :1]),
+            np.ones_like(a[..., :1]),
+        ],
         axis=-1,
     )
     breaks = np.sort(np.clip(breaks, 0.0, 1.0), axis=-1)  # (*B, 8)
@@ -55,7 +60,12 @@ def segment_box(a: Array, b: Array, half: Array) -> tuple[Array, Array, Array]:
     after = np.minimum(7, 8 - np.maximum((slope > 1e-12).sum(axis=-1), 1))
     after = np.maximum(after, before)
     pick = lambda values, index: np.take_along_axis(values, index[..., None], axis=-1)[..., 0]  # noqa: E731
-    t0, t1, s0, s1 = pick(breaks, before), pick(breaks, after), pick(slope, before), pick(slope, after)
+    t0, t1, s0, s1 = (
+        pick(breaks, before),
+        pick(breaks, after),
+        pick(slope, before),
+        pick(slope, after),
+    )
     span = s1 - s0
     share = np.where(span > 1e-15, np.clip(-s0 / np.where(span > 1e-15, span, 1.0), 0, 1), 0.5)
     inner = (np.abs(slope) <= 1e-12) & (np.abs(excess).max(axis=-1) < 1e-12)

@@ -11,9 +11,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from novaflow_core import se3
 from numpy.typing import NDArray
 
+from novaflow_core import se3
 from novaflow_executor.core.motion import FollowProblem
 from novaflow_executor.core.robot import RobotModel
 
@@ -74,7 +74,9 @@ def linearise(robot: RobotModel, problems: list[FollowProblem], q: Array) -> Lin
     error = pose_error(tcp, wanted)
     jacobian = robot.jacobian_of(rotation, origin, tcp)
     hat = se3.hat(error[:, 3:])
-    jacobian[:, 3:] = (np.eye(3) - 0.5 * hat + hat @ hat / 12) @ jacobian[:, 3:]  # d log(R) / d angle
+    jacobian[:, 3:] = (np.eye(3) - 0.5 * hat + hat @ hat / 12) @ jacobian[
+        :, 3:
+    ]  # d log(R) / d angle
     residual = weights * error
     jacobian *= weights[:, :, None]
     outside = robot.limits.violation(flat)

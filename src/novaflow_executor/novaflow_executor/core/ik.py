@@ -69,7 +69,11 @@ def iterate(
 
 
 def solve(
-    robot: RobotModel, wanted: Array, guesses: Array | None = None, seeds: int = 4, iterations: int = 60
+    robot: RobotModel,
+    wanted: Array,
+    guesses: Array | None = None,
+    seeds: int = 4,
+    iterations: int = 60,
 ) -> IkResult:
     """Solutions of poses (B, 4, 4) that are nearest to the rest pose among several seeds.
 
@@ -100,5 +104,8 @@ def solve(
     rank = np.where(tried.found, comfort, 1e3 + miss).reshape(count, seeds)
     best = np.argmin(rank, axis=1) + np.arange(count) * seeds
     return IkResult(
-        tried.q[best], tried.found[best], tried.position_error_m[best], tried.orientation_error_rad[best]
+        tried.q[best],
+        tried.found[best],
+        tried.position_error_m[best],
+        tried.orientation_error_rad[best],
     )

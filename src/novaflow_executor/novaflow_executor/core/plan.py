@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 import numpy as np
+from numpy.typing import NDArray
+
 from novaflow_core.errors import ShapeError
 from novaflow_core.grasp import Grasp
-from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 

@@ -6,10 +6,10 @@ import xml.etree.ElementTree as ET
 from dataclasses import dataclass
 
 import numpy as np
-from novaflow_core import se3
-from novaflow_core.errors import Code, PlatformError
 from numpy.typing import ArrayLike, NDArray
 
+from novaflow_core import se3
+from novaflow_core.errors import Code, PlatformError
 from novaflow_executor.core.robot_settings import RobotSettings, rpy
 
 Array = NDArray[np.float64]
@@ -150,7 +150,9 @@ class RobotModel:
             origin[..., self.tcp_frame, :] + parent @ self.T_frame_tcp[:3, 3],
         )
 
-    def point_jacobian(self, axes: Array, origin: Array, points: Array, frame: Array | int) -> Array:
+    def point_jacobian(
+        self, axes: Array, origin: Array, points: Array, frame: Array | int
+    ) -> Array:
         """Derivative (*B, 3, N) of points (*B, 3) that move with frames (*B) by the joints.
 
         Args:
@@ -183,7 +185,8 @@ class RobotModel:
         for link, capsules in self.settings.capsules.items():
             if link not in self.link_frame:
                 raise PlatformError(
-                    Code.INVALID_SETTING, f"capsules are given for '{link}', which is not in the arm's chain"
+                    Code.INVALID_SETTING,
+                    f"capsules are given for '{link}', which is not in the arm's chain",
                 )
             frame, T_frame_link = self.link_frame[link]
             frames += [frame] * len(capsules)

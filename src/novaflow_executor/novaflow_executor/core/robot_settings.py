@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 import yaml
+from numpy.typing import ArrayLike, NDArray
+
 from novaflow_core import se3
 from novaflow_core.errors import Code, PlatformError
-from numpy.typing import ArrayLike, NDArray
 
 Array = NDArray[np.float64]
 

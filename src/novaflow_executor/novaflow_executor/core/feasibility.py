@@ -1,0 +1,347 @@
+"""Which grasp can carry the object along which flow: every pair over the whole motion.
+
+Cheap questions first, all pairs at once: can the arm reach the grasp, back off from it and hold the object where the
+flow ends, without touching anything? The best pairs of each candidate are then solved as whole paths, in one batch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from novaflow_core.candidate import CandidateFeasibility, FlowCandidate
+from novaflow_core.errors import Code, NovaflowError, PlatformError
+from novaflow_core.grasp import Grasp
+from novaflow_core.grounding import CollisionScene
+from novaflow_executor.core import ik
+from novaflow_executor.core.approach import straight
+from novaflow_executor.core.collision import Carried, CollisionModel
+from novaflow_executor.core.flow_poses import ObjectMotion, object_motion, tcp_poses
+from novaflow_executor.core.motion import FollowProblem, FollowSolution, FollowWeights, MotionSolver
+from novaflow_executor.core.robot import RobotModel
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class FeasibilityLimits:
+    """When a pair of grasp and candidate counts as feasible.
+
+    Attributes:
+        standoff_m: Length of the straight motion to the grasp and back.
+        release_height_m: Height at which the object is let go above where the flow puts it.
+        position_m: Largest tracking error between the ends.
+        end_position_m: Largest tracking error at the ends.
+        orientation_rad: Largest tracking error.
+        clearance_m: Smallest distance to the scene along the flow.
+        step_rad: Largest joint motion between steps.
+        starts: Grasps (of either half turn) that are looked at for the flows' ends.
+        solved: Pairs per candidate that are solved in one round.
+        rounds: Of solving until one pair is feasible.
+    """
+
+    standoff_m: float = 0.09
+    release_height_m: float = 0.003
+    position_m: float = 0.015
+    end_position_m: float = 0.004
+    orientation_rad: float = 0.15
+    clearance_m: float = -0.001
+    step_rad: float = 0.5
+    starts: int = 24
+    solved: int = 2
+    rounds: int = 3
+
+
+@dataclass(frozen=True)
+class GraspStart:
+    """A grasp that the arm reaches.
+
+    Attributes:
+        grasp: With its half turn applied.
+        q: (N,) at the grasp [rad].
+        descent: (M, N) straight path from the standoff to the grasp.
+        clearance_m: At the grasp and on the descent.
+        comfort: 0..1, distance from joint limits and from singular poses.
+    """
+
+    grasp: Grasp
+    q: Array
+    descent: Array
+    clearance_m: float
+    comfort: float
+
+
+@dataclass(frozen=True)
+class FeasiblePair:
+    """A grasp and a candidate that fit, with the solution to carry out.
+
+    Attributes:
+        start: The grasp.
+        motion: Of the object.
+        solution: Joint path along the flow.
+        score: 0..1.
+    """
+
+    start: GraspStart
+    motion: ObjectMotion
+    solution: FollowSolution
+    score: float
+
+
+@dataclass
+class _Tally:
+    """Why pairs of one candidate fell out, for people."""
+
+    pairs: int = 0
+    end_unreachable: int = 0
+    end_blocked: int = 0
+    path_blocked: int = 0
+    path_off: int = 0
+
+    def text(self) -> str:
+        parts = [
+            (self.end_unreachable, "cannot reach the flow's end"),
+            (self.end_blocked, "would touch something at the flow's end"),
+            (self.path_blocked, "would touch something on the way"),
+            (self.path_off, "cannot follow the flow"),
+        ]
+        return ", ".join(f"{count} {what}" for count, what in parts if count)
+
+
+class FeasibilityCheck:
+    """Scores candidates for one robot, scene and object.
+
+    Args:
+        robot: The arm.
+        solver: Motion backend.
+        scene: What must not be touched, base frame.
+        spheres: (P, 3) centres of spheres that fill the object at step 0 [m].
+        sphere_radius_m: Their radius.
+        limits: When a pair counts as feasible.
+    """
+
+    def __init__(
+        self,
+        robot: RobotModel,
+        solver: MotionSolver,
+        scene: CollisionScene,
+        spheres: Array,
+        sphere_radius_m: float,
+        limits: FeasibilityLimits,
+    ) -> None:
+        """Keep what is shared by all candidates."""
+        self.robot, self.solver, self.scene, self.limits = robot, solver, scene, limits
+        self._spheres, self._radius = spheres, sphere_radius_m
+        self._models: dict[float, CollisionModel] = {}
+
+    def model(self, opening_m: float) -> CollisionModel:
+        """Collision model without the object; openings are rounded up so that few models serve all."""
+        rounded = min(np.ceil(opening_m / 0.01) * 0.01, self.robot.settings.gripper.max_opening)
+        if rounded not in self._models:
+            self._models[rounded] = CollisionModel(self.robot, self.scene, rounded)
+        return self._models[rounded]
+
+    def carrying(self, grasp: Grasp) -> CollisionModel:
+        """Collision model with the object in the gripper; it may touch the support and the references."""
+        T_tcp_base = np.linalg.inv(grasp.T_planning_tcp)
+        points = self._spheres @ T_tcp_base[:3, :3].T + T_tcp_base[:3, 3]
+        free = {"support"} | {b.name for b in self.scene.boxes if b.name.startswith("reference")}
+        carried = Carried(points, self._radius, frozenset(free))
+        return CollisionModel(self.robot, self.scene, grasp.width_m, carried)
+
+    def starts(self, grasps: Sequence[Grasp], q_now: Array) -> tuple[list[GraspStart], str]:
+        """Grasps that the arm reaches, best first, and a sentence on those that it does not."""
+        if not grasps:
+            return [], "no grasps"
+        flip = np.diag([-1.0, -1.0, 1.0, 1.0])
+        both = [
+            replace(g, T_planning_tcp=g.T_planning_tcp @ f)
+            for g in grasps
+            for f in (np.eye(4), flip)
+        ]
+        wanted = np.stack([g.T_planning_tcp for g in both])
+        found = ik.solve(self.robot, wanted, seeds=3)
+        reached = np.flatnonzero(found.found)
+        blocked = jumped = 0
+        out = []
+        clear = self._clearances([both[i] for i in reached], found.q[reached])
+        comfort = self._comfort(found.q[reached])
+        order = np.argsort(-comfort * np.array([both[i].score for i in reached]))
+        for k in order:
+            i = reached[k]
+            if clear[k] < 0:
+                blocked += 1
+                continue
+            if len(out) >= self.limits.starts:
+                break
+            offset = -self.limits.standoff_m * wanted[i][:3, 2]
+            back = straight(self.robot, found.q[i], wanted[i], offset)
+            if back is None:
+                jumped += 1
+                continue
+            clearance = float(self.model(both[i].width_m).clearance(back).min())
+            if clearance < 0:
+                blocked += 1
+                continue
+            out.append(GraspStart(both[i], found.q[i], back[::-1], clearance, float(comfort[k])))
+        text = (
+            f"of {len(both)} placements of the gripper {len(both) - len(reached)} are out of reach, "
+            f"{blocked} touch the scene, {jumped} have no straight approach"
+        )
+        return out, text
+
+    def score(
+        self,
+        candidates: Sequence[FlowCandidate],
+        starts: list[GraspStart],
+        why_not: str,
+        on_progress: Callable[[float, str], None],
+        should_stop: Callable[[], bool],
+    ) -> tuple[list[CandidateFeasibility], dict[str, FeasiblePair]]:
+        """Records in the order of the candidates, and the best pair of each feasible one by its id."""
+        records, pairs = [], {}
+        for k, candidate in enumerate(candidates):
+            if should_stop():
+                raise PlatformError(Code.CANCELLED, f"scoring was cancelled at candidate {k + 1}")
+            on_progress(k / len(candidates), f"candidate {k + 1} of {len(candidates)}")
+            try:
+                record, pair = self._one(candidate, starts, why_not)
+            except NovaflowError as error:
+                record, pair = _refused(candidate, error.code, error.reason, len(starts)), None
+            records.append(record)
+            if pair is not None:
+                pairs[candidate.candidate_id] = pair
+        return records, pairs
+
+    def _one(
+        self, candidate: FlowCandidate, starts: list[GraspStart], why_not: str
+    ) -> tuple[CandidateFeasibility, FeasiblePair | None]:
+        if candidate.code != Code.OK or candidate.flow is None:
+            return _refused(candidate, candidate.code, candidate.reason, 0), None
+        settings = self.robot.settings
+        motion = object_motion(
+            candidate.flow,
+            self.scene.support,
+            self.limits.release_height_m,
+            settings.workspace_min,
+            settings.workspace_max,
+        )
+        if not starts:
+            return _refused(candidate, Code.NO_FEASIBLE_GRASP, why_not, 0), None
+        tally = _Tally(pairs=len(starts))
+        ranked = self._ranked(motion, starts, tally)
+        for round_ in range(self.limits.rounds):
+            part = ranked[round_ * self.limits.solved : (round_ + 1) * self.limits.solved]
+            good = self._solve(motion, part, tally)
+            if good:
+                best = max(good, key=lambda pair: pair.score)
+                text = (
+                    f"follows all {candidate.flow.steps} steps within "
+                    f"{1e3 * best.solution.position_error_m.max():.1f} mm, "
+                    f"{1e3 * best.solution.clearance_m.min():.0f} mm clear of the scene"
+                )
+                record = CandidateFeasibility(
+                    candidate.candidate_id,
+                    True,
+                    Code.OK,
+                    text,
+                    best.score,
+                    best.start.grasp,
+                    len(starts),
+                )
+                return record, best
+        reason = f"of {tally.pairs} grasps {tally.text()}"
+        return _refused(candidate, Code.NO_FEASIBLE_GRASP, reason, len(starts)), None
+
+    def _ranked(
+        self, motion: ObjectMotion, starts: list[GraspStart], tally: _Tally
+    ) -> list[tuple[GraspStart, Array]]:
+        """Grasps whose end is reachable and free, best first, with the joints at the end."""
+        ends = np.stack([tcp_poses(motion, s.grasp.T_planning_tcp)[-1] for s in starts])
+        found = ik.iterate(self.robot, ends, np.stack([s.q for s in starts]), rest_gain=0.02)
+        missed = np.flatnonzero(~found.found)
+        q, reached = found.q.copy(), found.found.copy()
+        if len(missed):
+            again = ik.solve(self.robot, ends[missed], seeds=3)
+            q[missed], reached[missed] = again.q, again.found
+        tally.end_unreachable = int((~reached).sum())
+        clear = self._clearances([s.grasp for s in starts], q)
+        tally.end_blocked = int((reached & (clear < 0)).sum())
+        comfort = self._comfort(q)
+        usable = [i for i in range(len(starts)) if reached[i] and clear[i] >= 0]
+        travel = np.array([np.abs(q[i] - s.q).max() for i, s in enumerate(starts)])
+        value = {
+            i: starts[i].grasp.score
+            * np.sqrt(starts[i].comfort * comfort[i])
+            * np.exp(-travel[i] / 4.0)
+            for i in usable
+        }
+        return [(starts[i], q[i]) for i in sorted(usable, key=lambda i: -value[i])]
+
+    def _solve(
+        self, motion: ObjectMotion, part: list[tuple[GraspStart, Array]], tally: _Tally
+    ) -> list[FeasiblePair]:
+        problems = [
+            FollowProblem(
+                tcp_poses(motion, start.grasp.T_planning_tcp),
+                start.q,
+                q_end,
+                self.carrying(start.grasp),
+                FollowWeights(),
+            )
+            for start, q_end in part
+        ]
+        out = []
+        for (start, _), solution in zip(part, self.solver.solve_batch(problems), strict=True):
+            if float(solution.clearance_m.min()) < self.limits.clearance_m:
+                tally.path_blocked += 1
+            elif not self._follows(solution):
+                tally.path_off += 1
+            else:
+                out.append(FeasiblePair(start, motion, solution, self._value(start, solution)))
+        return out
+
+    def _follows(self, solution: FollowSolution) -> bool:
+        limits, error = self.limits, solution.position_error_m
+        outside = np.abs(self.robot.limits.violation(solution.q)).max()
+        return bool(
+            error.max() <= limits.position_m
+            and max(error[0], error[-1]) <= limits.end_position_m
+            and solution.orientation_error_rad.max() <= limits.orientation_rad
+            and np.abs(np.diff(solution.q, axis=0)).max() <= limits.step_rad
+            and outside < 0.5 * self.robot.settings.limit_margin
+        )
+
+    def _value(self, start: GraspStart, solution: FollowSolution) -> float:
+        comfort = float(self._comfort(solution.q).min())
+        room = float(np.clip(solution.clearance_m.min() / 0.02, 0.0, 1.0))
+        track = float(np.exp(-solution.position_error_m.max() / 0.02))
+        return float(
+            np.clip(start.grasp.score, 0, 1) ** 0.5
+            * np.sqrt(start.comfort * comfort)
+            * (0.7 + 0.3 * room)
+            * track
+        )
+
+    def _clearances(self, grasps: Sequence[Grasp], q: Array) -> Array:
+        out = np.zeros(len(grasps))
+        openings = np.array([g.width_m for g in grasps])
+        for model in {id(self.model(o)): self.model(o) for o in openings}.values():
+            mine = np.array([self.model(o) is model for o in openings])
+            out[mine] = model.clearance(q[mine])
+        return out
+
+    def _comfort(self, q: Array) -> Array:
+        """0..1 for configurations (B, N): room to the joint limits times distance from singular poses."""
+        limits = self.robot.limits
+        room = np.minimum(q - limits.lower, limits.upper - q).min(axis=1) if len(q) else np.zeros(0)
+        jacobian = self.robot.jacobian(q)
+        volume = np.sqrt(np.maximum(np.linalg.det(jacobian @ np.swapaxes(jacobian, 1, 2)), 0))
+        return np.clip(0.2 + room / 0.5, 0.0, 1.0) * np.clip(0.2 + volume / 0.06, 0.0, 1.0)
+
+
+def _refused(candidate: FlowCandidate, code: Code, reason: str, tried: int) -> CandidateFeasibility:
+    return CandidateFeasibility(candidate.candidate_id, True, code, reason, 0.0, None, tried)

@@ -1,0 +1,87 @@
+"""From a flow of points to the poses that the gripper must take."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter1d
+
+from novaflow_core import se3
+from novaflow_core.errors import Code, ExecutionError
+from novaflow_core.flow import ObjectFlow
+from novaflow_core.kabsch import fit_sequence
+from novaflow_core.scene import Plane
+
+Array = NDArray[np.float64]
+
+SMOOTHING_STEPS = (
+    1.0  # standard deviation of the filter over time: below it, motion is noise of tracks
+)
+
+
+@dataclass(frozen=True)
+class ObjectMotion:
+    """Rigid motion of the object relative to its first pose.
+
+    Attributes:
+        poses: (T, 4, 4), `p[t] = poses[t] @ p[0]`, base frame; poses[0] is the identity.
+        residual_m: (T,) of the fit.
+    """
+
+    poses: Array
+    residual_m: Array
+
+
+def object_motion(
+    flow: ObjectFlow, support: Plane, release_height_m: float, low: Array, high: Array
+) -> ObjectMotion:
+    """Fit, smooth and check a flow.
+
+    Args:
+        flow: In the base frame.
+        support: Its normal is up.
+        release_height_m: The last poses are raised by this, so that nothing is pressed into what it stands on.
+        low: (3,) corner of the workspace [m].
+        high: (3,) corner of the workspace [m].
+
+    Raises:
+        TrackingError: POSE_SUPPORT_TOO_SMALL.
+        ExecutionError: FLOW_OUTSIDE_WORKSPACE.
+    """
+    fit = fit_sequence(flow)
+    start = np.nanmedian(flow.points[0].astype(float), axis=0)
+    poses = smoothed(fit.poses, SMOOTHING_STEPS, start)
+    share = np.clip((np.arange(flow.steps) / (flow.steps - 1) - 0.6) / 0.3, 0.0, 1.0)
+    poses[:, :3, 3] += (release_height_m * share**2 * (3 - 2 * share))[:, None] * support.normal
+    path = poses[:, :3, :3] @ start + poses[:, :3, 3]
+    outside = np.maximum(low - path, path - high).max(axis=1)
+    worst = int(np.argmax(outside))
+    if not np.isfinite(path).all() or outside[worst] > 0.02:
+        at = ", ".join(f"{v:.2f}" for v in path[worst])
+        raise ExecutionError(
+            Code.FLOW_OUTSIDE_WORKSPACE,
+            f"at step {worst} of {flow.steps} the object is at ({at}) m, "
+            f"{1e3 * outside[worst]:.0f} mm outside the workspace",
+            {"step": worst, "outside_m": float(outside[worst])},
+        )
+    return ObjectMotion(poses, fit.residual_m)
+
+
+def smoothed(poses: Array, sigma: float, centre: Array) -> Array:
+    """Filter poses (T, 4, 4) over time about a point (3,) of the object; the first one stays."""
+    path = (
+        poses[:, :3, :3] @ centre + poses[:, :3, 3]
+    )  # about the origin, turns would leak into shifts
+    turn = gaussian_filter1d(se3.log_so3(poses[:, :3, :3]), sigma, axis=0, mode="nearest")
+    path = gaussian_filter1d(path, sigma, axis=0, mode="nearest")
+    rotation = se3.exp_so3(turn)
+    out = se3.from_rt(rotation, path - rotation @ centre)
+    out[0] = poses[0]
+    return out
+
+
+def tcp_poses(motion: ObjectMotion, T_base_tcp: Array) -> Array:
+    """Poses (T, 4, 4) of the TCP that holds the object without slip: T_obj[t] @ inv(T_obj[0]) @ T_tcp[0]."""
+    return np.asarray(motion.poses @ T_base_tcp)
