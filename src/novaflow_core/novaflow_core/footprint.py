@@ -1,0 +1,127 @@
+"""Where an object stands, though a camera sees only its front: a circle or a rectangle.
+
+The outline seen from above is summarised by its support function s(d) = max over points of p . d
+for directions d in the plane. For a disc it is c . d + r, for a rectangle
+c . d + a |cos| + b |sin|: both are linear in the unknowns, so a robust linear fit gives the centre,
+and a handle or a hidden side is an outlier of some directions only.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from novaflow_core.scene import Plane
+
+Float = NDArray[np.float64]
+
+_DIRECTIONS = 72
+_CELL_M = 0.0015
+_HUBER_M = 0.0015
+
+
+@dataclass(frozen=True)
+class Footprint:
+    """An upright object, summarised in the support's basis.
+
+    Attributes:
+        centre: (2,) of the axis [m].
+        is_round: Whether a circle explains the outline at least as well as a rectangle.
+        half: (2,) half sides [m] along `yaw_rad` and across it; both the radius when round.
+        yaw_rad: Of the first side, in the basis; 0 when round.
+        bottom_m: Height of the lowest points above the support.
+        top_m: Height of the highest points above the support.
+        residual_m: RMS of the outline's fit.
+    """
+
+    centre: Float
+    is_round: bool
+    half: Float
+    yaw_rad: float
+    bottom_m: float
+    top_m: float
+    residual_m: float
+
+    def reach(self, direction: Float) -> float:
+        """Distance [m] from the centre to the outline along a unit direction (2,) in the basis."""
+        if self.is_round:
+            return float(self.half[0])
+        c, s = np.cos(self.yaw_rad), np.sin(self.yaw_rad)
+        return float(
+            self.half[0] * abs(direction @ [c, s]) + self.half[1] * abs(direction @ [-s, c])
+        )
+
+
+def fit_footprint(points: Float, support: Plane, toward_camera: Float | None = None) -> Footprint:
+    """Fit the footprint of an object from its visible points.
+
+    Args:
+        points: (N, 3) [m], planning frame, outliers tolerated.
+        support: Plane that the heights refer to.
+        toward_camera: (2,) direction in the plane's basis from which the object is seen; the
+            outline facing away is trusted only where it agrees with the facing one. None: all of it
+            is trusted.
+
+    Returns:
+        The better of circle and rectangle.
+    """
+    height = support.height(points)
+    bottom, top = np.percentile(height, [1.0, 98.5])
+    # The rim or top face shows the whole outline; the walls below it only their front.
+    slab = max(0.010, 0.15 * (top - bottom))
+    rim = points[height > top - slab]
+    everything = points if len(rim) < 60 else rim
+    flat = _thin(everything @ support.basis().T)
+    angles = np.arange(_DIRECTIONS) * (2 * np.pi / _DIRECTIONS)
+    directions = np.stack([np.cos(angles), np.sin(angles)], -1)
+    reach = np.percentile(flat @ directions.T, 99.0, axis=0)
+    trust = np.ones(_DIRECTIONS)
+    if toward_camera is not None:
+        trust = np.where(directions @ toward_camera > -0.2, 1.0, 0.35)
+
+    centre, radius, round_residual = _fit(directions, reach, trust, np.ones((_DIRECTIONS, 1)))
+    best = (round_residual, centre, radius, 0.0)
+    for yaw in np.radians(np.arange(0.0, 90.0, 1.0)):
+        shape = np.stack([abs(np.cos(angles - yaw)), abs(np.sin(angles - yaw))], -1)
+        centre, sides, residual = _fit(directions, reach, trust, shape)
+        # A rectangle has two unknowns more, so it must be clearly better.
+        if residual < 0.8 * round_residual and residual < best[0]:
+            best = (residual, centre, sides, float(yaw))
+    residual, centre, half, yaw = best
+    is_round = half.size == 1
+    return Footprint(
+        centre=centre,
+        is_round=is_round,
+        half=np.repeat(half, 2) if is_round else half,
+        yaw_rad=yaw,
+        bottom_m=float(bottom),
+        top_m=float(top),
+        residual_m=float(residual),
+    )
+
+
+def _fit(directions: Float, reach: Float, trust: Float, shape: Float) -> tuple[Float, Float, float]:
+    design = np.hstack([directions, shape])
+    weight: Float = trust.copy()
+    error: Float = reach
+    solution = np.zeros(design.shape[1])
+    for _ in range(8):
+        root = np.sqrt(weight)
+        solution = np.linalg.lstsq(design * root[:, None], reach * root, rcond=None)[0]
+        error = np.asarray(abs(reach - design @ solution), float)
+        weight = trust * np.where(
+            error < _HUBER_M, 1.0, (_HUBER_M / np.maximum(error, 1e-9)) ** 1.5
+        )
+    capped = np.minimum(error, 0.01)
+    residual = float(np.sqrt((trust * capped**2).sum() / trust.sum()))
+    return solution[:2], solution[2:], residual
+
+
+def _thin(flat: Float) -> Float:
+    """One point per cell of at least two: density and single stray points no longer matter."""
+    cells = np.floor(flat / _CELL_M).astype(np.int64)
+    _, index, counts = np.unique(cells, axis=0, return_index=True, return_counts=True)
+    kept = flat[index[counts >= 2]]
+    return kept if len(kept) >= 30 else flat

@@ -1,0 +1,218 @@
+"""Does a rigid motion do what the instruction says? For imagined motions and observed ones."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from novaflow_core import se3
+from novaflow_core.footprint import Footprint
+from novaflow_core.kabsch import fit_rigid
+from novaflow_core.relations import (
+    Points,
+    RelationCheck,
+    check_footprint,
+    direction_vector,
+    footprint_of,
+)
+from novaflow_core.scene import Plane
+from novaflow_core.task import Direction, Motion, Relation, TaskSpec
+
+MIN_TRAVEL_M = 0.03
+MIN_TURN_RAD = float(np.radians(15.0))
+MAX_ASIDE_RAD = float(np.radians(25.0))  # between net displacement and the named direction
+MAX_LEAN_RAD = float(np.radians(12.0))  # of something put into a relation: it shall stand
+MAX_SLIDE_RISE_M = 0.015  # pushed and pulled things stay on the support
+UPRIGHT_RAD = float(np.radians(10.0))
+_NAMED_SHARE = 0.3  # of a named distance or angle
+_NAMED_MIN_M = 0.015
+_ARM_M = 0.1  # arc length per radian, so that angles and distances share one tolerance
+_RING = 16
+
+
+def check_motion(
+    task: TaskSpec,
+    start: Points,
+    end: Points,
+    reference_points: Points | None,
+    support: Plane,
+    T_planning_camera: Points,
+) -> RelationCheck:
+    """Check a motion that is given by corresponding points.
+
+    Args:
+        task: The instruction.
+        start: (N, 3) points of the target before [m], as the camera saw them; NaN rows are ignored.
+        end: (N, 3) the same points after [m].
+        reference_points: (M, 3) points of the first reference [m]; None when the task names none.
+        support: Plane that the scene stands on.
+        T_planning_camera: (4, 4) of the camera that saw the start.
+
+    Raises:
+        TrackingError: POSE_SUPPORT_TOO_SMALL when the points do not fix a rigid motion.
+        PerceptionError: TARGET_LOST or REFERENCE_NOT_FOUND when there are too few points.
+    """
+    motion = fit_rigid(start, end).T
+    return check_rigid_motion(task, start, motion, reference_points, support, T_planning_camera)
+
+
+def check_rigid_motion(
+    task: TaskSpec,
+    start: Points,
+    motion: Points,
+    reference_points: Points | None,
+    support: Plane,
+    T_planning_camera: Points,
+) -> RelationCheck:
+    """Check a motion (4, 4), `p_after = motion @ p_before`; see `check_motion`."""
+    foot = footprint_of(start, support, T_planning_camera)
+    checks: list[RelationCheck] = []
+    if task.relation is not None and reference_points is not None:
+        ended = moved_footprint(foot, motion, support)
+        if task.relation in (Relation.ON, Relation.IN, Relation.OVER):
+            ended = replace(ended, half=foot.half)
+        checks.append(
+            check_footprint(task.relation, ended, reference_points, support, T_planning_camera)
+        )
+        checks.append(_stands(motion, support))
+    elif task.motion in (Motion.TILT, Motion.TURN, Motion.STRAIGHTEN):
+        checks.append(_check_rotation(task, start, motion, support, T_planning_camera))
+    else:
+        checks.append(_check_travel(task, foot, motion, support, T_planning_camera))
+    if task.motion in (Motion.PUSH, Motion.PULL):
+        rise = moved_footprint(foot, motion, support).bottom_m - foot.bottom_m
+        checks.append(
+            RelationCheck(
+                abs(rise) - MAX_SLIDE_RISE_M,
+                f"its bottom rises by {1e3 * rise:.0f} mm ({1e3 * MAX_SLIDE_RISE_M:.0f} allowed)",
+            )
+        )
+    return RelationCheck(
+        max(check.error_m for check in checks), "; ".join(check.reason for check in checks)
+    )
+
+
+def tilt_rad(motion: Points, support: Plane) -> float:
+    """Angle [rad] by which a motion (4, 4) leans what was upright."""
+    up = support.normal
+    return float(np.arccos(np.clip(up @ motion[:3, :3] @ up, -1.0, 1.0)))
+
+
+def moved_footprint(foot: Footprint, motion: Points, support: Plane) -> Footprint:
+    """Footprint of an upright object after a motion (4, 4), from the prism over its outline."""
+    angles = np.arange(_RING) * (2 * np.pi / _RING)
+    if foot.is_round:
+        ring = foot.half[0] * np.stack([np.cos(angles), np.sin(angles)], -1)
+    else:
+        ring = foot.half * np.array([[1, 1], [1, -1], [-1, -1], [-1, 1]])
+    c, s = np.cos(foot.yaw_rad), np.sin(foot.yaw_rad)
+    flat = foot.centre + ring @ np.array([[c, s], [-s, c]])
+    prism = np.concatenate([_place(flat, h, support) for h in (foot.bottom_m, foot.top_m)])
+    moved = se3.apply(motion, prism)
+    ends = moved @ support.basis().T
+    height = support.height(moved)
+    turn = motion[:3, :3] @ support.basis()[0] @ support.basis().T
+    return replace(
+        foot,
+        centre=(ends.min(axis=0) + ends.max(axis=0)) / 2
+        if tilt_rad(motion, support) > 0.5
+        else np.asarray(ends.mean(axis=0)),
+        yaw_rad=0.0 if foot.is_round else foot.yaw_rad + float(np.arctan2(turn[1], turn[0])),
+        bottom_m=float(height.min()),
+        top_m=float(height.max()),
+    )
+
+
+def _place(flat: Points, height: float, support: Plane) -> Points:
+    return np.asarray(flat @ support.basis() + (height - support.offset) * support.normal)
+
+
+def _stands(motion: Points, support: Plane) -> RelationCheck:
+    lean = tilt_rad(motion, support)
+    return RelationCheck(
+        (lean - MAX_LEAN_RAD) * _ARM_M,
+        f"it leans by {np.degrees(lean):.0f} deg ({np.degrees(MAX_LEAN_RAD):.0f} allowed)",
+    )
+
+
+def _check_travel(
+    task: TaskSpec, foot: Footprint, motion: Points, support: Plane, T_planning_camera: Points
+) -> RelationCheck:
+    pivot = _place(foot.centre, (foot.bottom_m + foot.top_m) / 2, support)
+    shift = se3.apply(motion, pivot) - pivot
+    travel = float(np.linalg.norm(shift))
+    direction = task.direction or {
+        Motion.LIFT: Direction.UP,
+        Motion.PULL: Direction.TOWARD_CAMERA,
+        Motion.PUSH: Direction.AWAY_FROM_CAMERA,
+    }.get(task.motion)
+    if direction is None:
+        return RelationCheck(
+            MIN_TRAVEL_M - travel,
+            f"it moves by {1e3 * travel:.0f} mm ({1e3 * MIN_TRAVEL_M:.0f} needed)",
+        )
+    way = direction_vector(direction, T_planning_camera, support)
+    along = float(shift @ way)
+    aside = float(np.linalg.norm(shift - along * way))
+    errors = [MIN_TRAVEL_M - along, aside - np.tan(MAX_ASIDE_RAD) * max(along, 0.0)]
+    text = (
+        f"it moves {1e3 * along:.0f} mm {direction.value.replace('_', ' ')} "
+        f"({1e3 * MIN_TRAVEL_M:.0f} needed) and {1e3 * aside:.0f} mm aside"
+    )
+    if task.distance_m is not None:
+        errors.append(
+            abs(along - task.distance_m) - max(_NAMED_SHARE * task.distance_m, _NAMED_MIN_M)
+        )
+        # A named distance may be shorter than the least that counts as a motion.
+        errors[0] = min(errors[0], 0.5 * task.distance_m - along)
+        text += f", {1e3 * task.distance_m:.0f} mm were named"
+    return RelationCheck(float(max(errors)), text)
+
+
+def _check_rotation(
+    task: TaskSpec, start: Points, motion: Points, support: Plane, T_planning_camera: Points
+) -> RelationCheck:
+    up = support.normal
+    if task.motion is Motion.STRAIGHTEN:
+        return _check_straighten(start, motion, support)
+    if task.motion is Motion.TURN:
+        angle = float(se3.log_so3(motion[:3, :3]) @ up)
+        signed = {Direction.LEFT: angle, Direction.RIGHT: -angle}
+        angle = abs(angle) if task.direction is None else signed.get(task.direction, abs(angle))
+        errors = [tilt_rad(motion, support) - MAX_LEAN_RAD]
+        text = f"it turns by {np.degrees(angle):.0f} deg"
+    else:
+        angle = tilt_rad(motion, support)
+        errors = []
+        text = f"it tilts by {np.degrees(angle):.0f} deg"
+        if task.direction not in (None, Direction.UP, Direction.DOWN):
+            assert task.direction is not None
+            way = direction_vector(task.direction, T_planning_camera, support)
+            lean = motion[:3, :3] @ up
+            lean -= (lean @ up) * up
+            along = float(lean @ way)
+            aside = float(np.linalg.norm(lean - along * way))
+            errors.append(aside - along)
+            text += f", {np.degrees(np.arctan2(aside, along)):.0f} deg off the named direction"
+    if task.angle_rad is not None:
+        errors.append(abs(angle - task.angle_rad) - _NAMED_SHARE * task.angle_rad)
+        text += f" ({np.degrees(task.angle_rad):.0f} were named)"
+    else:
+        errors.append(MIN_TURN_RAD - angle)
+        text += f" ({np.degrees(MIN_TURN_RAD):.0f} needed)"
+    return RelationCheck(float(max(errors)) * _ARM_M, text)
+
+
+def _check_straighten(start: Points, motion: Points, support: Plane) -> RelationCheck:
+    known = start[np.isfinite(start).all(axis=1)]
+    long = np.linalg.svd(known - known.mean(axis=0), full_matrices=False)[2][0]
+    before, after = (
+        float(np.arccos(min(abs(axis @ support.normal), 1.0)))
+        for axis in (long, motion[:3, :3] @ long)
+    )
+    return RelationCheck(
+        max(after - UPRIGHT_RAD, after - 0.5 * before) * _ARM_M,
+        f"its long axis was {np.degrees(before):.0f} deg from upright and is "
+        f"{np.degrees(after):.0f} deg ({np.degrees(UPRIGHT_RAD):.0f} allowed)",
+    )
