@@ -46,7 +46,7 @@ ARGUMENTS = [
     DeclareLaunchArgument("video", default_value="storyboard", description="video backend"),
     DeclareLaunchArgument("selection", default_value="critic", description="selection backend"),
     DeclareLaunchArgument("grasps", default_value="antipodal", description="grasp backend"),
-    DeclareLaunchArgument("motion", default_value="trajopt", description="motion backend"),
+    DeclareLaunchArgument("motion", default_value="banded_lm", description="motion backend"),
     DeclareLaunchArgument("candidates", default_value="8", description="imagined per goal"),
     DeclareLaunchArgument(
         "record", default_value="true", choices=BOOLEAN, description="write a bag of each run"
@@ -106,7 +106,7 @@ def pipeline():
     return GroupAction(
         [
             IncludeLaunchDescription(
-                share_file("novaflow_bringup", "pipeline.launch.py"),
+                share_file("novaflow_bringup", "parts", "pipeline.launch.py"),
                 launch_arguments=[
                     *((name, LaunchConfiguration(name)) for name in forwarded),
                     ("use_sim_time", SIM),
@@ -128,9 +128,9 @@ def simulated_cell():
             {
                 "task": typed("task", str),
                 "seed": typed("seed", int),
-                "width": typed("width", int),
-                "height": typed("height", int),
-                "rate_hz": typed("rate", float),
+                "image_width": typed("width", int),
+                "image_height": typed("height", int),
+                "image_rate_hz": typed("rate", float),
             },
         ],
         output="screen",
@@ -191,6 +191,7 @@ def generate_launch_description():
                 grasps=typed("grasps", str),
                 motion=typed("motion", str),
                 allow_motion=ParameterValue(SIM, value_type=bool),
+                require_approval=typed("approve", bool),
             ),
             product_node("novaflow_executor", "guard_node"),
             GroupAction(

@@ -9,7 +9,7 @@ from launch_ros.parameter_descriptions import ParameterValue
 from launch_ros.substitutions import FindPackageShare
 
 SHARE = FindPackageShare("novaflow_bringup")
-PIPELINE = PathJoinSubstitution([SHARE, "launch", "pipeline.launch.py"])
+PIPELINE = PathJoinSubstitution([SHARE, "launch", "parts", "pipeline.launch.py"])
 ARGUMENTS = [
     DeclareLaunchArgument("rgbd", description="folder of the view: colour, depth, camera"),
     DeclareLaunchArgument("grounding", default_value="tabletop", description="grounding backend"),

@@ -9,9 +9,15 @@ from launch_ros.parameter_descriptions import ParameterValue
 from launch_ros.substitutions import FindPackageShare
 
 SHARE = FindPackageShare("novaflow_bringup")
-PIPELINE = PathJoinSubstitution([SHARE, "launch", "pipeline.launch.py"])
+PIPELINE = PathJoinSubstitution([SHARE, "launch", "parts", "pipeline.launch.py"])
 ARGUMENTS = [
     DeclareLaunchArgument("run", description="folder of the run"),
+    DeclareLaunchArgument(
+        "send_goal",
+        default_value="true",
+        choices=["true", "false"],
+        description="send the recorded goal, planning only, and compare the choice",
+    ),
     DeclareLaunchArgument(
         "planning_frame", default_value="fr3_link0", description="fixed frame of all 3D data"
     ),
@@ -34,7 +40,10 @@ def generate_launch_description():
         name="replay_node",
         parameters=[
             LaunchConfiguration("config"),
-            {"run": ParameterValue(LaunchConfiguration("run"), value_type=str)},
+            {
+                "run": ParameterValue(LaunchConfiguration("run"), value_type=str),
+                "send_goal": ParameterValue(LaunchConfiguration("send_goal"), value_type=bool),
+            },
         ],
         output="screen",
     )

@@ -44,23 +44,19 @@ def _carry_out(command: str, rest: list[str]) -> int:
         if not rest:
             print(manual.page("up"), file=sys.stderr)
             return 2
-        module = ["novaflow_bringup.standin_launch", "novaflow_bringup", _launch_file(rest[0])]
-        rest = rest[1:]
-    else:
-        module = ["novaflow_bringup.cli", command]
+        _require_cell(rest[0])
     install.setup()
     variables = environment.runtime()
     python = variables["NOVAFLOW_VENV_PYTHON"]
     sys.stdout.flush()
-    os.execve(python, [python, "-P", "-m", *module, *rest], variables)
+    os.execve(python, [python, "-P", "-m", "novaflow_bringup.cli", command, *rest], variables)
 
 
-def _launch_file(cell: str) -> str:
-    name = f"{cell}.launch.py"
-    if not (ROOT / "launch" / name).is_file():
-        known = sorted(p.name.removesuffix(".launch.py") for p in ROOT.glob("launch/*.launch.py"))
-        raise SetupError(f"there is no cell '{cell}'; there are: {', '.join(known)}", status=2)
-    return name
+def _require_cell(name: str) -> None:
+    """Find out before the set-up, which takes minutes."""
+    known = sorted(p.name.removesuffix(".launch.py") for p in ROOT.glob("launch/*.launch.py"))
+    if name not in known:
+        raise SetupError(f"there is no cell '{name}'; there are: {', '.join(known)}", status=2)
 
 
 sys.exit(main(sys.argv[1:]))

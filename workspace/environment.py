@@ -74,7 +74,7 @@ def base(ros: str | None) -> Variables:
 
 
 def runtime() -> Variables:
-    """What nodes, tests and the command line need: `base`, the built workspace, one machine's DDS."""
+    """What nodes, tests and the command line need: `base`, the workspace, one machine's DDS."""
     out = _overlaid(base(sourced_ros()))
     out.setdefault("RMW_IMPLEMENTATION", "rmw_fastrtps_cpp")
     # Loopback is right here, where robot and graph are one machine; launch files never say so.
