@@ -56,7 +56,8 @@ class CameraModel:
             raise ShapeError(
                 f"depth is {depth.shape[::-1]} px, the camera {self.width}x{self.height} px"
             )
-        return self.rays() * np.asarray(depth, float)[..., None]
+        points: NDArray[np.float64] = self.rays() * np.asarray(depth, float)[..., None]
+        return points
 
     def lift_pixels(self, pixels: ArrayLike, depth_m: ArrayLike) -> NDArray[np.float64]:
         """Lift pixels (*P, 2), u right, v down, with depths (*P) [m] to optical points (*P, 3)."""

@@ -237,4 +237,5 @@ def _mm(length_m: float) -> str:
 
 def _in_plane(vector: Points, normal: Points) -> Points:
     flat = vector - (vector @ normal) * normal
-    return flat / np.linalg.norm(flat)
+    unit: Points = flat / np.linalg.norm(flat)
+    return unit

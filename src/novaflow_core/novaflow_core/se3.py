@@ -33,7 +33,8 @@ def inverse(transform: ArrayLike) -> Matrix:
 def apply(transform: ArrayLike, points: ArrayLike) -> Matrix:
     """Transform points (*P, 3) by one transform (4, 4); NaN points stay NaN."""
     m = np.asarray(transform, float)
-    return np.asarray(points, float) @ m[:3, :3].T + m[:3, 3]
+    out: Matrix = np.asarray(points, float) @ m[:3, :3].T + m[:3, 3]
+    return out
 
 
 def exp_so3(rotation_vector: ArrayLike) -> Matrix:
@@ -45,7 +46,8 @@ def exp_so3(rotation_vector: ArrayLike) -> Matrix:
     safe = np.where(small, 1.0, angle)
     a = np.where(small, 1.0 - angle**2 / 6, np.sin(safe) / safe)
     b = np.where(small, 0.5 - angle**2 / 24, (1 - np.cos(safe)) / safe**2)
-    return np.eye(3) + a * k + b * (k @ k)
+    out: Matrix = np.eye(3) + a * k + b * (k @ k)
+    return out
 
 
 def log_so3(rotation: ArrayLike) -> Matrix:
@@ -114,7 +116,8 @@ def quaternion_xyzw(rotation: ArrayLike) -> Matrix:
     )
     best = np.argmax(np.linalg.norm(rows, axis=-1), axis=-1)
     q = np.take_along_axis(rows, best[..., None, None], axis=-2)[..., 0, :]
-    return q / np.linalg.norm(q, axis=-1, keepdims=True)
+    unit: Matrix = q / np.linalg.norm(q, axis=-1, keepdims=True)
+    return unit
 
 
 def rotation_from_xyzw(quaternion: ArrayLike) -> Matrix:
@@ -137,4 +140,5 @@ def rotation_from_xyzw(quaternion: ArrayLike) -> Matrix:
 
 def rotation_angle(rotation: ArrayLike) -> Matrix:
     """Angle [rad] in 0..pi of rotation matrices (*B, 3, 3)."""
-    return np.linalg.norm(log_so3(rotation), axis=-1)
+    angle: Matrix = np.linalg.norm(log_so3(rotation), axis=-1)
+    return angle
