@@ -20,7 +20,7 @@ from novaflow_executor.core.robot_settings import GripperSpec
 
 Array = NDArray[np.float64]
 
-DEPTHS_M = (0.014, 0.022, 0.030)  # of the tips below the object's local top
+DEPTHS_M = (0.022, 0.014, 0.030)  # of the tips below the object's local top
 TILTS_RAD = (0.0, -0.35, 0.35)
 TURNS = 18  # closing directions over half a turn
 SEEDS = 30
@@ -28,6 +28,7 @@ SIDE_CLEARANCE_M = 0.012  # between an open pad and the object
 MIN_SIDE_CLEARANCE_M = 0.005
 SUPPORT_CLEARANCE_M = 0.006
 MAX_FACE_ANGLE_RAD = 0.35  # within the friction cone of rubber
+FLATNESS_M = 0.0025
 KEPT = 50
 
 
@@ -56,26 +57,24 @@ class Antipodal:
         seeds = _spread(shape.surface[shape.surface[:, 2] > shape.top - 0.012], SEEDS)
         reasons: dict[str, int] = {}
         trials: list[_Trial] = []
+        turns = _turns(shape)
         for tilt in TILTS_RAD:
-            for turn in _turns(shape):
-                trials += _evaluate(shape, request.gripper, turn, tilt, seeds, DEPTHS_M, reasons)
+            for turn in turns:
+                trials += _evaluate(
+                    shape, request.gripper, turn, tilt, seeds, DEPTHS_M[:1], reasons
+                )
         trials.sort(key=lambda t: -t.score)
         refined: list[_Trial] = []
-        for trial in _distinct(trials, 3 * KEPT // 2):
-            better = _evaluate(
-                shape,
-                request.gripper,
-                trial.turn + trial.face_angle,
-                trial.tilt,
-                trial.seed[None],
-                (trial.depth,),
-                reasons,
+        for trial in _distinct(trials, KEPT):
+            turn = trial.turn + trial.face_angle  # squares up with the faces
+            again = _evaluate(
+                shape, request.gripper, turn, trial.tilt, trial.seed[None], DEPTHS_M, reasons
             )
-            refined.append(max([trial, *better], key=lambda t: t.score))
+            refined += [trial, *again]
         refined.sort(key=lambda t: -t.score)
         chosen = _distinct(refined, KEPT)
         if not chosen:
-            tried = len(TILTS_RAD) * len(_turns(shape)) * len(seeds) * len(DEPTHS_M)
+            tried = len(TILTS_RAD) * len(turns) * len(seeds)
             why = ", ".join(f"{v} {k}" for k, v in sorted(reasons.items(), key=lambda x: -x[1]))
             raise GraspError(
                 Code.NO_GRASP,
@@ -202,20 +201,22 @@ def _place(
         return "would hit the object with a finger"
     if palm.sum() > 2:
         return "would hit the object with the palm"
-    angles = _face_angles(xs, ys, centre)
-    if angles is None:
+    faces = _faces(xs, ys, centre)
+    if faces is None:
         return "hold too little"
+    angles, bulge = faces
     if np.abs(angles).max() > MAX_FACE_ANGLE_RAD:
         return "meet faces that are not opposite"
-    flat = float(np.exp(-((angles / 0.2) ** 2).sum()))
+    # an edge between the pads lets the object turn; the bulge of a cup's wall is half a millimetre
+    flat = float(np.exp(-((angles / 0.2) ** 2).sum() - ((bulge / FLATNESS_M) ** 2).sum()))
     cover = min(1.0, depth / (0.6 * gripper.pad_length)) * min(1.0, float(np.ptp(ys)) / 0.014)
     room = min(1.0, (opening - width) / (2 * SIDE_CLEARANCE_M))
     quality = flat * (0.5 + 0.5 * cover) * (0.6 + 0.4 * room)
     return centre, opening, width, float(angles.mean()), level + reach, quality
 
 
-def _face_angles(xs: Array, ys: Array, centre: float) -> Array | None:
-    """Angles [rad] between the closing axis and the normals of the two faces, from their outlines."""
+def _faces(xs: Array, ys: Array, centre: float) -> tuple[Array, Array] | None:
+    """Angles (2,) [rad] between the closing axis and the faces' normals, and their unevenness (2,) [m]."""
     bins = np.clip(((ys + 0.011) / 0.022 * 4).astype(int), 0, 3)
     rows = []
     for k in range(4):
@@ -228,7 +229,9 @@ def _face_angles(xs: Array, ys: Array, centre: float) -> Array | None:
     table = np.array(rows)
     side = table[:, 0] - table[:, 0].mean()
     slope = (side @ (table[:, 1:] - centre)) / (side @ side)
-    return np.arctan(-slope)
+    level = table[:, 1:] - table[:, 1:].mean(axis=0)
+    bulge = np.sqrt(((level - side[:, None] * slope) ** 2).mean(axis=0))
+    return np.arctan(-slope), bulge
 
 
 def _ends(ascending: Array, share: float) -> tuple[float, float]:
