@@ -46,10 +46,10 @@ def cells() -> list[str]:
 
 
 def launch_command(cell: str, arguments: Mapping[str, object]) -> list[str]:
-    """Return the command that carries out a launch file, by `ros2 launch` where there is one."""
+    """Return the command that carries out a launch file."""
     words = [f"{name}:={_word(value)}" for name, value in arguments.items()]
     return [
-        sys.executable, "-m", "novaflow_bringup.standin_launch", PACKAGE, f"{cell}.launch.py", *words,
+        sys.executable, "-m", f"{PACKAGE}.standin_launch", PACKAGE, f"{cell}.launch.py", *words,
     ]  # fmt: skip
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import queue
 import threading
-import time
 from collections.abc import Callable
 
 import cv2
@@ -15,6 +14,7 @@ from sensor_msgs.msg import CompressedImage, Image
 
 from novaflow_bringup.core import image_codec
 from novaflow_bringup.ros.bag_writer import BagWriter
+from novaflow_core.errors import NovaflowError
 from novaflow_ros.conversions import buffer, color_from_msg, image_from_msg
 
 Job = tuple[str, int, bytes]  # topic of the raw image, when it came [ns], its serialised message
@@ -32,7 +32,7 @@ class ImageLane:
         quality: int,
         on_color: OnColor,
         on_error: Callable[[str], None],
-        depth: int = 8,
+        depth: int = 32,
     ) -> None:
         """Start the worker.
 
@@ -51,10 +51,10 @@ class ImageLane:
         self._thread = threading.Thread(target=self._work, name="image_lane", daemon=True)
         self._thread.start()
 
-    def put(self, topic: str, data: bytes) -> None:
+    def put(self, topic: str, stamp_ns: int, data: bytes) -> None:
         """Hand over one image; it is dropped when too many wait."""
         try:
-            self._jobs.put_nowait((topic, time.time_ns(), data))
+            self._jobs.put_nowait((topic, stamp_ns, data))
         except queue.Full:
             self.dropped += 1
 
@@ -69,7 +69,7 @@ class ImageLane:
             try:
                 message = self._compressed(deserialize_message(data, Image), stamp_ns)
                 self._bag.write(self._names[topic], stamp_ns, serialize_message(message))
-            except (ValueError, RuntimeError, cv2.error) as error:
+            except (NovaflowError, ValueError, RuntimeError, cv2.error) as error:
                 self.dropped += 1
                 self._on_error(f"an image of {topic} was not recorded: {error}")
 

@@ -4,22 +4,19 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import deque
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup, ReentrantCallbackGroup
 from rclpy.clock import Clock, ClockType
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 
-from novaflow_bringup.core.execution_video import ExecutionVideo
-from novaflow_bringup.core.run_folder import EXECUTION
-from novaflow_bringup.ros.bag_writer import BagWriter
-from novaflow_bringup.ros.image_lane import ImageLane
+from novaflow_bringup.core.recording import TopicRules
 from novaflow_bringup.ros.liveness import Liveness
 from novaflow_bringup.ros.message_types import message_class
+from novaflow_bringup.ros.tape import Tape, TapeSettings
 from novaflow_core.errors import Code, NovaflowError
 from novaflow_core.settings import setting
 from novaflow_msgs.msg import StageReport
@@ -27,8 +24,6 @@ from novaflow_msgs.srv import SetRecording
 from novaflow_ros.artifacts import to_path
 from novaflow_ros.node import NovaflowNode, run
 
-COMPRESSED = "sensor_msgs/msg/CompressedImage"
-IMAGE = "sensor_msgs/msg/Image"
 FILMED = ("execute", "observe")
 LOOK_AGAIN_S = 0.5
 ORPHANED_S = 5.0  # of silence of the task node: nobody will say stop any more
@@ -43,6 +38,9 @@ class RecorderSettings:
         "topics to record besides all of /novaflow and the cameras",
     )
     cameras: tuple[str, ...] = setting(("/camera/camera",), "name spaces of cameras")
+    pre_roll: float = setting(
+        1.0, "camera messages kept from before the start", unit="s", low=0, high=10
+    )
     jpeg_quality: int = setting(90, "of the recorded colour images", low=1, high=100)
     video_width: int = setting(640, "width of the execution video", unit="px", low=64, high=4096)
     video_fps: float = setting(10.0, "of the execution video", unit="Hz", low=1, high=60)
@@ -55,15 +53,16 @@ class RecorderNode(NovaflowNode[RecorderSettings]):
         """Declare the parameters."""
         super().__init__("recorder_node", RecorderSettings)
         self._lock = threading.RLock()
-        self._bag: BagWriter | None = None
-        self._lane: ImageLane | None = None
-        self._film: ExecutionVideo | None = None
-        self._filming = False
-        self._taken: dict[str, Any] = {}
+        self._tape: Tape | None = None
+        self._owner: int | None = None
+        self._cameras: dict[str, tuple[str, QoSProfile, Any]] = {}
+        self._others: dict[str, Any] = {}
         self._refused: set[str] = set()
+        self._before: deque[tuple[str, int, bytes]] = deque()
 
     def setup(self) -> None:
-        """Create the service."""
+        """Create the service; listen to the cameras: a bag begins before it is asked for."""
+        self._rules = TopicRules(self.settings.topics, self.settings.cameras)
         self._group = ReentrantCallbackGroup()
         alone = MutuallyExclusiveCallbackGroup()
         self._liveness = Liveness(self, self._group)
@@ -95,111 +94,99 @@ class RecorderNode(NovaflowNode[RecorderSettings]):
         return response
 
     def _begin(self, folder: Path) -> str:
-        settings = self.settings
+        s = self.settings
         with self._lock:
-            self._bag = BagWriter(folder)
-            self._film = ExecutionVideo(
-                folder.parent / EXECUTION, width=settings.video_width, fps=settings.video_fps
-            )
-            self._filming = False
-            self._lane = ImageLane(
-                self._bag,
-                self._compressed_names(),
-                quality=settings.jpeg_quality,
-                on_color=self._frame,
+            self._tape = Tape(
+                folder,
+                self._rules.compressed,
+                TapeSettings(s.jpeg_quality, s.video_width, s.video_fps),
                 on_error=lambda text: self.get_logger().warning(text),
             )
             self._owner = self._liveness.pid("task_node")
+            for topic, (type_name, offered, _subscription) in self._cameras.items():
+                self._tape.add(topic, type_name, offered)
+            for topic, stamp_ns, data in self._before:
+                self._tape.write(topic, stamp_ns, data)
+            self._before.clear()
             self._look()
-            return f"recording {len(self._taken)} topics into {folder}"
+            return f"recording {len(self._cameras) + len(self._others)} topics into {folder}"
 
     def _finish(self) -> str:
         with self._lock:
-            bag, lane, film = self._bag, self._lane, self._film
-            self._bag = self._lane = self._film = None
-            self._filming = False
-            for subscription in self._taken.values():
+            tape, self._tape = self._tape, None
+            for subscription in self._others.values():
                 self.destroy_subscription(subscription)
-            self._taken.clear()
-        if bag is None or lane is None or film is None:
+            self._others.clear()
+        if tape is None:
             return "nothing was being recorded"
-        lane.close()
-        film.close()
-        bag.close()
-        messages = sum(bag.counts.values())
-        told = f"{messages} messages of {len(bag.counts)} topics, {lane.dropped} images dropped"
-        self.get_logger().info(f"{bag.folder}: {told}")
+        told = tape.close()
+        self.get_logger().info(told)
         return told
 
     def _look(self) -> None:
         """Subscribe to what is published by now; close a bag that nobody owns any more."""
         with self._lock:
-            bag, lane = self._bag, self._lane
-            if bag is None or lane is None:
-                return
             for topic, types in self.get_topic_names_and_types():
-                if topic not in self._taken and topic not in self._refused and self._wanted(topic):
-                    self._take(bag, lane, topic, types[0])
+                known = topic in self._cameras or topic in self._others or topic in self._refused
+                if known or not self._rules.wanted(topic):
+                    continue
+                if self._tape is not None or self._rules.of_camera(topic):
+                    self._take(topic, types[0])
+            if self._tape is None:
+                return
             if lost := self._liveness.lost("task_node", self._owner, ORPHANED_S):
                 self.get_logger().warning(f"{lost}: closing its bag")
                 self._finish()
 
-    def _take(self, bag: BagWriter, lane: ImageLane, topic: str, type_name: str) -> None:
+    def _take(self, topic: str, type_name: str) -> None:
         publishers = self.get_publishers_info_by_topic(topic)
         if not publishers:
             return
         offered = publishers[0].qos_profile
-        image = topic in self._compressed_names()
+        camera = self._rules.of_camera(topic)
         qos = QoSProfile(
             # Images are plenty: losing one is better than slowing their publisher down.
-            depth=2 if image else 200,
-            reliability=ReliabilityPolicy.BEST_EFFORT if image else offered.reliability,
-            durability=DurabilityPolicy.VOLATILE if image else offered.durability,
+            depth=4 if camera else 200,
+            reliability=ReliabilityPolicy.BEST_EFFORT if camera else offered.reliability,
+            durability=DurabilityPolicy.VOLATILE if camera else offered.durability,
         )
         try:
             kind = message_class(type_name)
-            if image:
-                bag.add(self._compressed_names()[topic], COMPRESSED, offered)
-            else:
-                bag.add(topic, type_name, offered)
+            if self._tape is not None:
+                self._tape.add(topic, type_name, offered)
         except NovaflowError as error:
             self._refused.add(topic)
             self.get_logger().warning(f"{topic} is not recorded: {error}")
             return
-        keep = lane.put if image else _writer(bag)
-        self._taken[topic] = self.create_subscription(
-            kind, topic, lambda data: keep(topic, data), qos, callback_group=self._group, raw=True
+        subscription = self.create_subscription(
+            kind,
+            topic,
+            lambda data: self._heard(topic, camera, data),
+            qos,
+            callback_group=self._group,
+            raw=True,
         )
+        if camera:
+            self._cameras[topic] = (type_name, offered, subscription)
+        else:
+            self._others[topic] = subscription
 
-    def _wanted(self, topic: str) -> bool:
-        named = topic in self.settings.topics or topic in self._compressed_names()
-        return named or topic.startswith("/novaflow/") or topic in self._camera_infos()
-
-    def _compressed_names(self) -> dict[str, str]:
-        out = {}
-        for camera in self.settings.cameras:
-            color = f"{camera}/color/image_raw"
-            depth = f"{camera}/aligned_depth_to_color/image_raw"
-            out |= {color: f"{color}/compressed", depth: f"{depth}/compressedDepth"}
-        return out
-
-    def _camera_infos(self) -> list[str]:
-        streams = ("color", "aligned_depth_to_color")
-        return [f"{c}/{stream}/camera_info" for c in self.settings.cameras for stream in streams]
+    def _heard(self, topic: str, camera: bool, data: bytes) -> None:
+        now_ns = time.time_ns()
+        with self._lock:
+            if self._tape is not None:
+                self._tape.write(topic, now_ns, data)
+            elif camera:
+                self._before.append((topic, now_ns, data))
+                oldest_ns = now_ns - int(self.settings.pre_roll * 1e9)
+                while self._before and self._before[0][1] < oldest_ns:
+                    self._before.popleft()
 
     def _staged(self, message: StageReport) -> None:
-        if message.stage in FILMED:
+        tape = self._tape
+        if tape is not None and message.stage in FILMED:
             ended = message.state in (StageReport.DONE, StageReport.FAILED)
-            self._filming = not ended
-
-    def _frame(self, image: NDArray[np.uint8], stamp_ns: int) -> None:
-        film = self._film
-        if film is not None and self._filming:
-            film.add(image, stamp_ns)
-
-
-def _writer(bag: BagWriter) -> Any:
-    return lambda topic, data: bag.write(topic, time.time_ns(), data)
+            tape.film(not ended, time.time_ns())
 
 
 def main() -> None:

@@ -57,11 +57,13 @@ def ask_scorer(domain: int, timeout_s: float = 15.0) -> Score:
 
 
 def read_score(answer: Any) -> Score:
-    """Score of a Trigger response whose message is JSON."""
+    """Score of a Trigger response whose message is JSON with at least `success`.
+
+    Raises:
+        PlatformError: INVALID_MESSAGE when it is not, with what the scorer said.
+    """
     try:
-        details = json.loads(answer.message)
-    except json.JSONDecodeError:
-        details = {"message": answer.message}
-    if not isinstance(details, dict):
-        details = {"message": details}
-    return Score(bool(details.get("success", answer.success)), details)
+        details = dict(json.loads(answer.message))
+        return Score(bool(answer.success) and bool(details["success"]), details)
+    except (ValueError, TypeError, KeyError) as error:
+        raise PlatformError(Code.INVALID_MESSAGE, f"{SCORE} answered '{answer.message}'") from error

@@ -130,7 +130,7 @@ class TaskClient:
             folder: Where the run is to be written; None: where the task node likes.
             timeout_s: The goal is cancelled after this [s].
             on_stage: Told about every change of a stage.
-            should_cancel: Whether the user wants to stop: the goal is cancelled and its end awaited.
+            should_cancel: Whether the user wants to stop: the goal is cancelled and awaited.
             should_leave: Whether to stop waiting even for that.
 
         Returns:
