@@ -104,11 +104,15 @@ def _extent(values: Array) -> Array:
     return np.asarray(high - low)
 
 
+def _side(turn: float) -> Array:
+    """Horizontal direction (2,) across the closing direction."""
+    return np.array([-np.sin(turn), np.cos(turn)])
+
+
 def _axes(turn: float, tilt: float) -> Array:
     """R_support_tcp (3, 3): x closes in the plane, z comes down, leaning about x by `tilt`."""
     x = np.array([np.cos(turn), np.sin(turn), 0.0])
-    side = np.array([-np.sin(turn), np.cos(turn), 0.0])
-    z = np.array([0, 0, -np.cos(tilt)]) + side * np.sin(tilt)
+    z = np.array([*(np.sin(tilt) * _side(turn)), -np.cos(tilt)])
     return np.stack([x, np.cross(z, x), z], axis=1)
 
 
@@ -144,10 +148,11 @@ def _evaluate(
             if tip[2] - gripper.finger_thickness * abs(np.sin(tilt)) < SUPPORT_CLEARANCE_M:
                 reasons["would touch the support"] = reasons.get("would touch the support", 0) + 1
                 continue
-            lever = shape.centre @ R_support_tcp[:2, :2] - np.array([centre, seed[1]])
+            to_centre = shape.centre - tcp[:2]
+            along, aside = to_centre @ R_support_tcp[:2, 0], to_centre @ _side(turn)
             # weight beside the closing axis turns the object between the pads; along it the pads hold it flat
-            steady = np.exp(-((lever[1] / 0.02) ** 2)) * np.exp(-((lever[0] / 0.12) ** 2))
-            score = float(quality * steady * np.cos(tilt) ** 2)
+            steady = np.exp(-((aside / 0.02) ** 2)) * np.exp(-((along / 0.12) ** 2))
+            score = float(quality * steady * np.cos(tilt) ** 4)
             out.append(
                 _Trial(
                     turn,
