@@ -51,13 +51,12 @@ class DepthSensor:
         self._chances = self._rng.random(shape, np.float32)
 
     def _field(self, shape: tuple[int, int]) -> NDArray[np.float32]:
-        smooth = cv2.GaussianBlur(
-            self._rng.standard_normal(shape, np.float32), (0, 0), sigmaX=2.0, sigmaY=2.0
-        )
-        smooth /= smooth.std()
+        draw = self._rng.standard_normal(shape, np.float32)
+        smooth = np.asarray(cv2.GaussianBlur(draw, (0, 0), sigmaX=2.0, sigmaY=2.0), np.float32)
+        smooth = smooth / smooth.std()
         white = self._rng.standard_normal(shape, np.float32)
         share = self._noise.correlated
-        return (np.sqrt(share) * smooth + np.sqrt(1.0 - share) * white).astype(np.float32)
+        return np.asarray(np.sqrt(share) * smooth + np.sqrt(1.0 - share) * white, np.float32)
 
     def measure(self, depth_m: NDArray[np.float32]) -> NDArray[np.uint16]:
         """Measure one frame.
@@ -110,6 +109,7 @@ class ColourSensor:
         shape = (height + self._MARGIN, width + self._MARGIN, 3)
         grain = np.rint(self._offset + sigma * self._rng.standard_normal(shape, np.float32))
         self._grain = np.clip(grain, 0, 255).astype(np.uint8)
+        self._level = np.full((height, width, 3), self._offset, np.uint8)
 
     def measure(self, colour: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Return the image (H, W, 3) with grain."""
@@ -118,5 +118,6 @@ class ColourSensor:
         height, width = self._size
         top, left = self._rng.integers(0, self._MARGIN, 2)
         grain = np.ascontiguousarray(self._grain[top : top + height, left : left + width])
-        out = cv2.subtract(cv2.add(colour, grain), (self._offset,) * 4)
-        return np.asarray(out, np.uint8)
+        # Both saturate, unlike NumPy's uint8.
+        lifted = cv2.add(colour, grain)
+        return np.asarray(cv2.subtract(lifted, self._level), np.uint8)

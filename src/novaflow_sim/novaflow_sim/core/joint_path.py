@@ -49,7 +49,7 @@ class JointPath:
     @property
     def end_position(self) -> Array:
         """Last point (N,) [rad]."""
-        return self._q[-1]
+        return np.asarray(self._q[-1])
 
     def starting_from(self, state: JointState, at_s: float) -> JointPath:
         """Put a state at a time before the first point, unless that point is due by then."""

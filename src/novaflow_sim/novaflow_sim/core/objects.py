@@ -116,11 +116,9 @@ def mug_outer_wall() -> tuple[float, float]:
 def mug_handle(points: int) -> NDArray[np.float64]:
     """Centre line (P, 3) [m] of the handle, which lies towards +x."""
     a = np.linspace(-np.pi / 2, np.pi / 2, points)
-    return np.c_[
-        MUG_RADIUS_M - 0.003 + HANDLE_REACH_M * np.cos(a),
-        np.zeros(points),
-        MUG_HEIGHT_M / 2 + HANDLE_HALF_HEIGHT_M * np.sin(a),
-    ]
+    x = MUG_RADIUS_M - 0.003 + HANDLE_REACH_M * np.cos(a)
+    z = MUG_HEIGHT_M / 2 + HANDLE_HALF_HEIGHT_M * np.sin(a)
+    return np.stack([x, np.zeros(points), z], axis=1)
 
 
 def saucer_profile() -> NDArray[np.float64]:

@@ -143,4 +143,4 @@ def _grid(
 
 def _not_degenerate(mesh: TexturedMesh) -> NDArray[np.bool_]:
     a, b, c = (mesh.vertices[mesh.faces[:, k]] for k in range(3))
-    return np.linalg.norm(np.cross(b - a, c - a), axis=1) > 1e-12
+    return np.asarray(np.linalg.norm(np.cross(b - a, c - a), axis=1) > 1e-12)

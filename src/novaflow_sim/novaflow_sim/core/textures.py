@@ -89,7 +89,7 @@ def wood(colour: Colour, seed: int, size: int = 512) -> Image:
     coarse = cv2.resize(rng.standard_normal((96, 8)).astype(np.float32), (size, size))
     fine = cv2.resize(rng.standard_normal((size // 2, 24)).astype(np.float32), (size, size))
     grain = 7.0 * coarse + 4.0 * fine + 1.5 * rng.standard_normal((size, size)).astype(np.float32)
-    return np.clip(np.array(colour, np.float32) + grain[..., None], 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(np.array(colour, np.float32) + grain[..., None], 0, 255), np.uint8)
 
 
 def _mottled(image: Image, seed: int, amplitude: float) -> Image:
@@ -100,4 +100,4 @@ def _mottled(image: Image, seed: int, amplitude: float) -> Image:
         (width, height),
         interpolation=cv2.INTER_CUBIC,
     )
-    return np.clip(image + amplitude * noise[..., None], 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(image + amplitude * noise[..., None], 0, 255), np.uint8)

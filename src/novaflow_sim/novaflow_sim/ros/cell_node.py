@@ -111,10 +111,11 @@ class CellNode(Node):
         self._topics.publish(self._cell.advance(STEPS_PER_TICK))
 
     def _physics_failed(self, error: BaseException) -> None:
+        # Publishing into a context that is being shut down raises: that is no failure.
         if self.context.ok():
             text = "".join(traceback.format_exception(error))
             self.get_logger().fatal(f"physics ended:\n{text}")
-        self._failed.set()
+            self._failed.set()
 
     def _watch(self) -> None:
         """Log stalls, which catching up would hide, and end when a part of the cell has ended."""
