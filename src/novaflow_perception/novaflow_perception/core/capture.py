@@ -1,4 +1,4 @@
-"""From a camera's last messages to one view: fresh, whole, and with the depth noise averaged out."""
+"""From a camera's last messages to one view: fresh, whole, the depth noise averaged out."""
 
 from __future__ import annotations
 
