@@ -144,6 +144,8 @@ def _camera_info(settings: CellSettings) -> CameraInfo:
 def main() -> None:
     """Entry point of the child process; its argument is JSON of what `start` knows."""
     config = json.loads(sys.argv[1])
+    # The parent's urgency is for physics alone.
+    os.setpriority(os.PRIO_PROCESS, 0, 0)
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
     if os.getppid() != config["parent"]:
         return
