@@ -78,16 +78,19 @@ def _checked(name: str, value: Any, default: Any, info: SettingInfo) -> Any:
         value = tuple(value)
     elif isinstance(default, float) and isinstance(value, int) and not isinstance(value, bool):
         value = float(value)
-    elif default is not MISSING and not isinstance(value, type(default)):
+    elif default is not MISSING and (
+        not isinstance(value, type(default))
+        or isinstance(value, bool) is not isinstance(default, bool)  # True is an int to Python
+    ):
         raise PlatformError(
             Code.INVALID_SETTING,
             f"{name} is {value!r}; it must be of type {type(default).__name__}",
         )
     for number in value if isinstance(value, tuple) else (value,):
         if isinstance(number, int | float) and not isinstance(number, bool):
-            if (info.low is not None and number < info.low) or (
-                info.high is not None and number > info.high
-            ):
+            too_low = info.low is not None and not number >= info.low  # NaN is neither
+            too_high = info.high is not None and not number <= info.high
+            if too_low or too_high:
                 raise PlatformError(
                     Code.INVALID_SETTING,
                     f"{name} is {number} {info.unit}; allowed: {info.low} to {info.high}",

@@ -45,7 +45,7 @@ class SingleGoalServer:
         *,
         fail: Callable[[NovaflowError], Any] | None = None,
     ) -> None:
-        """Create the server; `fail` builds the result of an error that has no `code` and `reason`."""
+        """Create the server; `fail` makes an error's result where it has no `code` and `reason`."""
         self._node = node
         self._type = action_type
         self._work = work

@@ -13,6 +13,7 @@ from novaflow_core.grasp import Grasp
 from novaflow_msgs import msg as nf
 from novaflow_ros.conversions.elements import (
     buffer,
+    member,
     pose_from_matrix,
     pose_to_matrix,
     time_from_ns,
@@ -66,7 +67,7 @@ def flow_from_msg(message: nf.ObjectFlow3D) -> ObjectFlow | None:
         frame_id=message.header.frame_id,
         stamp_ns=time_to_ns(message.header.stamp),
         label=message.label,
-        kind=MotionKind(message.kind),
+        kind=member(MotionKind, message.kind),
     )
 
 
@@ -89,7 +90,7 @@ def candidate_from_msg(message: nf.FlowCandidate) -> FlowCandidate:
     return FlowCandidate(
         candidate_id=message.candidate_id,
         scene_id=message.scene_id,
-        code=Code(message.code),
+        code=member(Code, message.code),
         reason=message.reason,
         flow=flow_from_msg(message.flow),
         video_uri=message.video_uri,
@@ -167,7 +168,7 @@ def feasibility_from_msg(message: nf.CandidateFeasibility) -> CandidateFeasibili
     return CandidateFeasibility(
         candidate_id=message.candidate_id,
         checked=message.checked,
-        code=Code(message.code),
+        code=member(Code, message.code),
         reason=message.reason,
         score=float(message.score),
         grasp=grasp_from_msg(message.grasp),

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import array
+from enum import Enum
+from typing import TypeVar
 
 import numpy as np
 from builtin_interfaces.msg import Time
@@ -14,12 +16,27 @@ from novaflow_core import se3
 from novaflow_core.errors import ShapeError
 from novaflow_core.scene import Plane
 
+E = TypeVar("E", bound=Enum)
+
 
 def buffer(values: ArrayLike, typecode: str) -> array.array:  # type: ignore[type-arg]
     """Pack an array into the flat buffer of a message field; `typecode` 'B', 'f' or 'd'."""
     out = array.array(typecode)
     out.frombytes(np.ascontiguousarray(values, np.dtype(typecode)).data.cast("B"))
     return out
+
+
+def member(kind: type[E], value: object) -> E:
+    """Return the member of an enumeration that a field names.
+
+    Raises:
+        ShapeError: If there is none, naming those that exist.
+    """
+    try:
+        return kind(value)
+    except ValueError as error:
+        known = ", ".join(str(item.value) for item in kind)
+        raise ShapeError(f"{kind.__name__.lower()} '{value}' is not one of {known}") from error
 
 
 def time_from_ns(stamp_ns: int) -> Time:

@@ -13,6 +13,7 @@ from novaflow_core.scene import RgbdView, Scene
 from novaflow_core.task import Direction, Motion, ObjectPhrase, Relation, TaskSpec
 from novaflow_msgs import msg as nf
 from novaflow_ros.conversions.elements import (
+    member,
     plane_from_msg,
     plane_to_msg,
     pose_from_matrix,
@@ -94,10 +95,10 @@ def task_from_msg(message: nf.TaskSpec) -> TaskSpec:
     """Parsed instruction of a TaskSpec message."""
     return TaskSpec(
         instruction=message.instruction,
-        motion=Motion(message.motion),
+        motion=member(Motion, message.motion),
         target=_phrase_from_msg(message.target),
-        direction=Direction(message.direction) if message.direction else None,
-        relation=Relation(message.relation) if message.relation else None,
+        direction=member(Direction, message.direction) if message.direction else None,
+        relation=member(Relation, message.relation) if message.relation else None,
         references=tuple(_phrase_from_msg(phrase) for phrase in message.references),
         distance_m=None if math.isnan(message.distance) else message.distance,
         angle_rad=None if math.isnan(message.angle) else message.angle,
@@ -148,7 +149,7 @@ def grounding_from_msg(message: nf.Grounding) -> Grounding:
         objects=tuple(
             GroundedObject(
                 label=int(item.label),
-                role=Role(item.role),
+                role=member(Role, item.role),
                 description=item.description,
                 score=float(item.score),
                 corners=np.array([[p.x, p.y, p.z] for p in item.corners]).reshape(-1, 3),
