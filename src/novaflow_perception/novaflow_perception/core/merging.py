@@ -31,10 +31,18 @@ class MergeSettings:
     wall_facing: float = setting(0.3, "how much a wall faces the outside: cosine")
     lid_share: float = setting(0.15, "share of upward pixels at the rim that makes a lid")
     lid_depth_m: float = setting(0.015, "how far below the top they count", unit="m")
+    cap_size: float = setting(0.2, "greatest size of a cap or a floating part, of the thing's")
+    cap_gap_m: float = setting(0.02, "how far from the thing's top a cap may begin", unit="m")
+    floating_m: float = setting(0.015, "what ends higher than this hangs on something", unit="m")
+    part_size: float = setting(0.1, "greatest size of a part of the same colour, of the thing's")
+    part_top_m: float = setting(0.02, "how much higher than the thing it may reach", unit="m")
+    part_gap_m: float = setting(0.03, "greatest gap in depth to the thing", unit="m")
+    part_contact_px: float = setting(6.0, "least pixels of contact with the thing")
     vessel_rim_m: float = setting(0.035, "how much higher the outside's rim may be", unit="m")
     vessel_chroma: float = setting(14.0, "how far apart the colours of inside and outside may be, a*b*")
     vessel_chroma_same_hue: float = setting(35.0, "the same where the hues agree")
     vessel_hue_rad: float = setting(0.35, "within which hues agree", unit="rad")
+    colour_contact_px: float = setting(15.0, "least pixels of contact of pieces of one colour")
     vessel_lightness: float = setting(90.0, "how far apart in lightness, of 255")
 
 
@@ -45,6 +53,7 @@ class _Piece:
     outline: NDArray[np.float32]
     sample: NDArray[np.float32]
     top_m: float
+    bottom_m: float
     hollow: float
     lid: float
     centre: NDArray[np.float64]
@@ -71,6 +80,8 @@ def merge_pieces(
     work.join(work.inside_of_vessel)
     work.join(work.wall_of_vessel)
     work.join(work.lies_within)
+    work.join(work.cap)
+    work.join(work.part)
     return work.labels
 
 
@@ -111,13 +122,7 @@ class _Merge:
         s = self._s
         if inner.size > 1.5 * outer.size or inner.top_m > outer.top_m + s.inside_top_m:
             return 0.0
-        distance = np.array(
-            [
-                cv2.pointPolygonTest(outer.outline, (float(x), float(y)), True)
-                for x, y in inner.sample
-            ]
-        )
-        share = float((distance > -s.inside_margin_m).mean())
+        share = self._share_inside(inner, outer)
         if share <= s.inside_share:
             return 0.0
         return share if self._contact(inner, outer, 8) > s.contact_px else 0.0
@@ -142,7 +147,39 @@ class _Merge:
         facing = inner.normal @ toward / (np.linalg.norm(toward) + 1e-9)
         return self._joined_by_colour(inner, outer) if facing > s.wall_facing else 0.0
 
-    def _joined_by_colour(self, inner: _Piece, outer: _Piece) -> float:
+    def cap(self, inner: _Piece, outer: _Piece) -> float:
+        """A small piece over something that has no flat top for it to stand on."""
+        s = self._s
+        if inner.size > s.cap_size * outer.size or outer.lid > s.lid_share:
+            return 0.0
+        if inner.bottom_m < outer.top_m - s.cap_gap_m:
+            return 0.0
+        share = self._share_inside(inner, outer)
+        touching = self._contact(inner, outer, 6, s.part_gap_m) > 8
+        return share if share > s.inside_share and touching else 0.0
+
+    def part(self, inner: _Piece, outer: _Piece) -> float:
+        """A handle or a flap: of the same colour, and small, or not reaching down to the support."""
+        s = self._s
+        floating = inner.bottom_m > s.floating_m and inner.size < s.cap_size * outer.size
+        if not floating and inner.size > s.part_size * outer.size:
+            return 0.0
+        if inner.top_m > outer.top_m + s.part_top_m:
+            return 0.0
+        if self._contact(inner, outer, 6, s.part_gap_m) < s.part_contact_px:
+            return 0.0
+        return self._joined_by_colour(inner, outer, s.part_contact_px)
+
+    def _share_inside(self, inner: _Piece, outer: _Piece) -> float:
+        """Share of a piece's footprint within the other's outline."""
+        distance = [
+            cv2.pointPolygonTest(outer.outline, (float(x), float(y)), True) for x, y in inner.sample
+        ]
+        return float((np.array(distance) > -self._s.inside_margin_m).mean())
+
+    def _joined_by_colour(
+        self, inner: _Piece, outer: _Piece, least_px: float | None = None
+    ) -> float:
         """Length of contact of two pieces of one colour; 0 when their colours or places differ."""
         s = self._s
         chroma_a, chroma_b = inner.lab[1:] - 128, outer.lab[1:] - 128
@@ -154,14 +191,22 @@ class _Merge:
         if abs(inner.lab[0] - outer.lab[0]) > s.vessel_lightness:
             return 0.0
         contact = self._contact(inner, outer, 6)
-        return contact if contact >= 20 * self._surface.px_scale else 0.0
+        return contact if contact >= (least_px or s.colour_contact_px) else 0.0
 
-    def _contact(self, a: _Piece, b: _Piece, reach_px: float) -> float:
-        """Pixels of b near a, in units of a 525 px focal length."""
+    def _contact(
+        self, a: _Piece, b: _Piece, reach_px: float, depth_m: float | None = None
+    ) -> float:
+        """Pixels of b near a, in units of a 525 px focal length; `depth_m` asks for nearness in depth, too."""
         n = 2 * self._surface.px(reach_px) + 1
         kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (n, n))
         near = cv2.dilate(a.mask.astype(np.uint8), kernel).astype(bool)
-        return float((near & b.mask).sum()) / self._surface.px_scale
+        near &= b.mask
+        if depth_m is not None and near.any():
+            depth = self._surface.depth
+            far = cv2.dilate(np.where(a.mask, depth, np.float32(0)), kernel)
+            close = cv2.erode(np.where(a.mask, depth, np.float32(99)), kernel)
+            near &= (depth > close - depth_m) & (depth < far + depth_m)
+        return float(near.sum()) / self._surface.px_scale
 
     def _describe(self, mask: Mask) -> _Piece:
         inner = cv2.erode(mask.astype(np.uint8), np.ones((3, 3), np.uint8)).astype(bool)
@@ -180,6 +225,7 @@ class _Merge:
             outline=cv2.convexHull(flat.reshape(-1, 1, 2)),
             sample=flat[:: max(1, len(flat) // 80)],
             top_m=top,
+            bottom_m=float(np.percentile(self._surface.height[mask], 4)),
             hollow=float(lean / spread),
             lid=float((upward & (height > top - self._s.lid_depth_m)).mean()),
             centre=points.mean(axis=0),

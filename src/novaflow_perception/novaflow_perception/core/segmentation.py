@@ -144,6 +144,11 @@ def _segment_window(
     area = surface.px_scale**2
     pieces = _drop_small(np.asarray(ndimage.label(core)[0], np.int32), settings.seed_px * area)
     pieces = _grow(pieces, above, surface, settings)
+    # What is a valley all over, as the inside of a mug, has no core: it makes pieces of its own.
+    rest = np.asarray(ndimage.label(above & ~breaks & (pieces == 0))[0], np.int32)
+    rest = _drop_small(rest, settings.seed_px * area)
+    pieces = np.where((pieces == 0) & (rest > 0), rest + pieces.max(), pieces).astype(np.int32)
+    pieces = _grow(pieces, above, surface, settings)
     pieces = merge_pieces(pieces, surface, normal, MergeSettings())
     pieces = _drop_small(pieces, settings.least_px * area)
     pieces = _take_fringe(pieces, surface, above)

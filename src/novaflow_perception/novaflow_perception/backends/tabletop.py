@@ -1,0 +1,214 @@
+"""Grounding without a learned model: what stands on the support, told apart by shape, colour, size and place.
+
+It knows the kinds of `core.kinds` and nothing else, and it needs things to stand on one plane. It says so when it finds
+none that fits; it never takes the next best.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial import cKDTree
+
+from novaflow_core import se3
+from novaflow_core.errors import Code, PerceptionError
+from novaflow_core.grounding import (
+    LABEL_NOTHING,
+    LABEL_SUPPORT,
+    GroundedObject,
+    Grounding,
+    Role,
+)
+from novaflow_core.scene import Plane, RgbdView, Scene
+from novaflow_core.task import ObjectPhrase, TaskSpec
+from novaflow_perception.core import colour, plane, segmentation, shape
+from novaflow_perception.core.choice import ChoiceSettings, Thing, choose
+from novaflow_perception.core.colour import ColourSettings
+from novaflow_perception.core.geometry import upright_box
+from novaflow_perception.core.segmentation import SegmentationSettings
+from novaflow_perception.core.surface import Surface, surface_of
+
+Labels = NDArray[np.int32]
+_MAX_OBJECTS = 200  # labels are bytes, and two are taken
+
+
+@dataclass(frozen=True)
+class TabletopSettings:
+    """Thresholds of all steps."""
+
+    segmentation: SegmentationSettings = field(default_factory=SegmentationSettings)
+    colours: ColourSettings = field(default_factory=ColourSettings)
+    choice: ChoiceSettings = field(default_factory=ChoiceSettings)
+    other_views_m: float = 0.012  # how near to an object's points another view's points belong to it
+
+
+@dataclass(frozen=True)
+class Inventory:
+    """What stands in one view.
+
+    Attributes:
+        support: The plane, camera frame.
+        surface: The view's geometry.
+        labels: (H, W) 0 none, then `Thing.label`.
+        things: What was found, by decreasing size in the image.
+    """
+
+    support: Plane
+    surface: Surface
+    labels: Labels
+    things: tuple[Thing, ...]
+
+
+class TabletopGrounder:
+    """The `tabletop` backend of the grounding stage."""
+
+    def __init__(self, settings: TabletopSettings | None = None) -> None:
+        """Keep the thresholds."""
+        self._settings = settings or TabletopSettings()
+
+    def ground(self, scene: Scene, task: TaskSpec) -> Grounding:
+        """Find the target and the references in the scene's first view; see `Grounder`."""
+        found = self.inventory(scene.main)
+        taken: list[int] = []
+        roles: dict[int, tuple[Role, float]] = {}
+        phrases = [(task.target, Role.TARGET), *((p, Role.REFERENCE) for p in task.references)]
+        # The one with the most to say is looked for first, so that "the cup" and "the red cup" do not collide.
+        for phrase, role in sorted(phrases, key=lambda pair: -_says(pair[0])):
+            choice = choose(
+                phrase,
+                found.things,
+                taken=taken,
+                reference=role is Role.REFERENCE,
+                width_px=scene.main.model.width,
+                settings=self._settings.choice,
+                colours=self._settings.colours,
+            )
+            taken.append(choice.thing.label)
+            roles[choice.thing.label] = (role, choice.score)
+        return self._grounding(scene, task, found, roles)
+
+    def inventory(self, view: RgbdView) -> Inventory:
+        """Find everything that stands on the support in one view."""
+        settings = self._settings
+        valid = np.isfinite(view.depth)
+        if valid.mean() < 0.05:
+            raise PerceptionError(
+                Code.DEPTH_INVALID,
+                f"camera '{view.camera}' has depth at {valid.mean():.1%} of its pixels",
+            )
+        points = view.model.back_project(view.depth)
+        support = plane.fit_support(points[valid])
+        surface = surface_of(view.depth, view.model, view.color, support)
+        labels, normal = segmentation.segment(surface, settings.segmentation)
+        rgb = colour.corrected(view.color, settings.colours)
+        things = tuple(
+            self._describe(i, surface, labels == i, normal, rgb)
+            for i in range(1, min(int(labels.max()), _MAX_OBJECTS) + 1)
+        )
+        return Inventory(support, surface, labels, things)
+
+    def _describe(
+        self,
+        label: int,
+        surface: Surface,
+        mask: NDArray[np.bool_],
+        normal: NDArray[np.float64],
+        rgb: NDArray[np.float32],
+    ) -> Thing:
+        rows, columns = np.nonzero(mask)
+        # Measure in a window: most of the image is something else.
+        window = (
+            slice(max(0, int(rows.min()) - 4), int(rows.max()) + 5),
+            slice(max(0, int(columns.min()) - 4), int(columns.max()) + 5),
+        )
+        part, inside = surface.window(*window), mask[window]
+        solid = shape.solid_pixels(part, inside)
+        n = self._settings.choice.frame_px * surface.px_scale
+        h, w = mask.shape
+        cut_off = bool(
+            rows.min() < n or columns.min() < n or rows.max() >= h - n or columns.max() >= w - n
+        )
+        along = surface.points[mask] - surface.support.normal * surface.height[mask][:, None]
+        foot = -surface.support.offset * surface.support.normal  # below the camera
+        return Thing(
+            label=label,
+            shape=shape.measure(part, normal[window], inside),
+            colours=colour.shares(rgb[window][solid]),
+            centre_px=np.array([columns.mean(), rows.mean()]),
+            distance_m=float(np.percentile(np.linalg.norm(along - foot, axis=1), 10)),
+            cut_off=cut_off,
+        )
+
+    def _grounding(
+        self, scene: Scene, task: TaskSpec, found: Inventory, roles: dict[int, tuple[Role, float]]
+    ) -> Grounding:
+        T_planning_camera = scene.main.T_planning_camera
+        support = plane.to_frame(found.support, T_planning_camera)
+        labels = np.full(found.labels.shape, LABEL_NOTHING, np.uint8)
+        labels[segmentation.support_pixels(found.surface, self._settings.segmentation)] = (
+            LABEL_SUPPORT
+        )
+        objects: list[GroundedObject] = []
+        clouds: list[NDArray[np.float64]] = []
+        for thing in found.things:
+            mask = found.labels == thing.label
+            labels[mask] = thing.label + 1
+            solid = mask & shape.solid_pixels(found.surface, mask)
+            cloud = se3.apply(T_planning_camera, found.surface.points[solid].astype(float))
+            role, score = roles.get(thing.label, (Role.OTHER, float("nan")))
+            clouds.append(cloud)
+            objects.append(
+                GroundedObject(
+                    label=thing.label + 1,
+                    role=role,
+                    description=thing.description(self._settings.colours),
+                    score=score,
+                    corners=upright_box(cloud, support),
+                )
+            )
+        others = tuple(
+            self._label_other_view(view, support, objects, clouds) for view in scene.views[1:]
+        )
+        order = {Role.TARGET: 0, Role.REFERENCE: 1, Role.OTHER: 2}
+        return Grounding(
+            scene_id=scene.scene_id,
+            task=task,
+            support=support,
+            labels=(labels, *others),
+            objects=tuple(sorted(objects, key=lambda item: order[item.role])),
+        )
+
+    def _label_other_view(
+        self,
+        view: RgbdView,
+        support: Plane,
+        objects: list[GroundedObject],
+        clouds: list[NDArray[np.float64]],
+    ) -> NDArray[np.uint8]:
+        """Label a further view by nearness to what the first one saw."""
+        labels = np.zeros(view.depth.shape, np.uint8)
+        points = view.points()
+        height = np.where(np.isfinite(view.depth), support.height(np.nan_to_num(points)), np.nan)
+        labels[np.abs(height) < 0.008] = LABEL_SUPPORT
+        above = height > 0.006
+        if not objects or not above.any():
+            return labels
+        owner = np.concatenate(
+            [np.full(len(c), o.label) for c, o in zip(clouds, objects, strict=True)]
+        )
+        tree = cKDTree(np.concatenate(clouds))
+        distance, nearest = tree.query(
+            points[above], distance_upper_bound=self._settings.other_views_m
+        )
+        hit = np.isfinite(distance)
+        found = np.zeros(len(distance), np.uint8)
+        found[hit] = owner[nearest[hit]]
+        labels[above] = found
+        return np.asarray(cv2.medianBlur(labels, 3))
+
+
+def _says(phrase: ObjectPhrase) -> int:
+    return sum(bool(part) for part in (phrase.noun, phrase.colour, phrase.size, phrase.place))

@@ -1,0 +1,162 @@
+"""What the kinds of objects look like: a fit of a shape to a noun, 0 to 1.
+
+Bounds are those of household objects, in m, and soft: the second number of `_between` pairs is where a fit ends.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from novaflow_perception.core.shape import Shape, ramp
+
+
+def _between(value: float, low: float, high: float, soft: float) -> float:
+    return min(ramp(value, low - soft, low), 1.0 - ramp(value, high, high + soft))
+
+
+def _round(s: Shape) -> float:
+    return 1.0 - s.boxy
+
+
+def _open(s: Shape) -> float:
+    """1 with an opening, 0 with a lid."""
+    return ramp(s.hollow, 0.03, 0.08)
+
+
+def _closed(s: Shape) -> float:
+    return 1.0 - _open(s)
+
+
+def _lidded(s: Shape) -> float:
+    """1 when its top is mostly a level lid."""
+    return ramp(s.lid, 0.48, 0.62)
+
+
+def _upright(s: Shape) -> float:
+    """Height over its width; the smaller side of the footprint, for a handle makes the larger one longer."""
+    return s.height_m / max(s.short_m, 0.01)
+
+
+def _box(s: Shape) -> float:
+    return s.boxy * _between(s.big_m, 0.03, 0.45, 0.03) * (1.0 - 0.7 * _open(s))
+
+
+def _block(s: Shape) -> float:
+    return s.boxy * _between(s.big_m, 0.015, 0.20, 0.03) * (1.0 - 0.7 * _open(s))
+
+
+def _cube(s: Shape) -> float:
+    sides = sorted([s.long_m, s.short_m, s.height_m])
+    return _block(s) * ramp(sides[0] / max(sides[2], 0.01), 0.5, 0.75)
+
+
+def _book(s: Shape) -> float:
+    return s.boxy * _between(s.long_m, 0.12, 0.40, 0.03) * (1 - ramp(s.height_m, 0.05, 0.07))
+
+
+def _carton(s: Shape) -> float:
+    return s.boxy * _between(s.height_m, 0.10, 0.35, 0.03) * ramp(_upright(s), 0.9, 1.3)
+
+
+def _bottle(s: Shape) -> float:
+    lidded = 1.0 - ramp(s.lid, 0.10, 0.22)  # a bottle ends in a neck, not in a lid
+    slim = ramp(s.height_m / max(s.long_m, 0.01), 0.9, 1.3)
+    plain = 1.0 - ramp(s.flat, 0.86, 0.98)
+    return plain * slim * _between(s.height_m, 0.13, 0.40, 0.03) * (0.4 + 0.6 * lidded)
+
+
+def _cup(s: Shape) -> float:
+    size = _between(s.short_m, 0.05, 0.115, 0.015) * _between(s.long_m, 0.05, 0.15, 0.02)
+    return _round(s) * size * _between(s.height_m, 0.05, 0.135, 0.02) * (0.65 + 0.35 * _open(s))
+
+
+def _bowl(s: Shape) -> float:
+    size = _between(s.long_m, 0.10, 0.32, 0.02) * _between(s.height_m, 0.03, 0.15, 0.02)
+    wide = ramp(s.long_m / max(s.height_m, 0.01), 1.1, 1.5)
+    return _round(s) * size * wide * max(_open(s), 0.5 * (1.0 - ramp(s.lid, 0.05, 0.15)))
+
+
+def _tub(s: Shape) -> float:
+    low = _between(min(s.short_m, s.height_m), 0.03, 0.25, 0.02)
+    wide = 0.4 + 0.6 * ramp(s.short_m, 0.07, 0.11)
+    return _round(s) * _between(s.big_m, 0.10, 0.35, 0.02) * low * wide * (1 - 0.3 * _lidded(s))
+
+
+def _tin(s: Shape) -> float:
+    low = _between(min(s.short_m, s.height_m), 0.03, 0.22, 0.02)
+    wide = 0.4 + 0.6 * ramp(s.short_m, 0.06, 0.09)
+    form = _round(s) * _between(s.big_m, 0.07, 0.35, 0.02) * low * wide
+    return form * (0.25 + 0.75 * _closed(s)) * (0.6 + 0.4 * _lidded(s))
+
+
+def _can(s: Shape) -> float:
+    size = _between(s.short_m, 0.045, 0.11, 0.015) * _between(s.height_m, 0.06, 0.20, 0.02)
+    return _round(s) * size * ramp(_upright(s), 0.7, 1.0) * (0.4 + 0.6 * _closed(s))
+
+
+def _jar(s: Shape) -> float:
+    size = _between(s.short_m, 0.05, 0.16, 0.02) * _between(s.height_m, 0.06, 0.28, 0.02)
+    return _round(s) * size * ramp(_upright(s), 0.6, 0.9)
+
+
+def _disc(s: Shape) -> float:
+    return ramp(s.disc, 0.66, 0.78) * (1.0 - ramp(s.top_m, 0.035, 0.055))
+
+
+def _saucer(s: Shape) -> float:
+    return _disc(s) * _between(s.long_m, 0.07, 0.21, 0.02)
+
+
+def _plate(s: Shape) -> float:
+    return _disc(s) * _between(s.long_m, 0.10, 0.36, 0.02)
+
+
+def _tray(s: Shape) -> float:
+    return _between(s.long_m, 0.15, 0.55, 0.03) * (1.0 - ramp(s.top_m, 0.05, 0.08))
+
+
+def _socket(s: Shape) -> float:
+    size = _between(s.long_m, 0.04, 0.25, 0.02) * (1.0 - ramp(s.top_m, 0.12, 0.18))
+    return ramp(s.hollow, 0.015, 0.05) * size * (0.4 + 0.6 * s.boxy)
+
+
+def _cylinder(s: Shape) -> float:
+    return _round(s) * _between(s.big_m, 0.03, 0.40, 0.03) * (0.5 + 0.5 * _closed(s))
+
+
+def _ball(s: Shape) -> float:
+    size = _between(s.long_m, 0.02, 0.30, 0.02) * _closed(s)
+    tall = _between(s.height_m / max(s.long_m, 0.01), 0.6, 1.15, 0.15)
+    return _round(s) * size * tall * (1.0 - ramp(s.flat, 0.4, 0.55)) * (1.0 - ramp(s.lid, 0.1, 0.25))
+
+
+def _anything(_: Shape) -> float:
+    return 1.0
+
+
+FITS: dict[str, Callable[[Shape], float]] = {
+    "": _anything,
+    "box": _box,
+    "block": _block,
+    "cube": _cube,
+    "book": _book,
+    "carton": _carton,
+    "bottle": _bottle,
+    "cup": _cup,
+    "bowl": _bowl,
+    "tub": _tub,
+    "tin": _tin,
+    "can": _can,
+    "jar": _jar,
+    "saucer": _saucer,
+    "plate": _plate,
+    "tray": _tray,
+    "socket": _socket,
+    "cylinder": _cylinder,
+    "ball": _ball,
+}
+
+
+def fit(noun: str, shape: Shape) -> float:
+    """How well a shape fits a kind, 0..1; every kind of the vocabulary has one."""
+    return FITS[noun](shape)
