@@ -1,0 +1,365 @@
+"""The critic: does a candidate's motion do what the instruction says, as a real thing would?
+
+Cheap gates come first; a candidate that fails one is not looked at further. Consensus among the
+candidates only breaks ties: most of them may have gone wrong in the same way.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import unquote, urlparse
+
+import numpy as np
+from numpy.typing import NDArray
+
+from novaflow_core import se3
+from novaflow_core.candidate import CandidateFeasibility, CandidateScore, FlowCandidate, Gate
+from novaflow_core.errors import Code, NovaflowError, SelectionError
+from novaflow_core.flow import ObjectFlow
+from novaflow_core.grounding import Grounding
+from novaflow_core.kabsch import SequenceFit, fit_sequence
+from novaflow_core.motion_check import check_rigid_motion
+from novaflow_core.scene import Scene
+from novaflow_core.task import Motion
+from novaflow_flowgen.core.judging import Selection, SelectorSettings
+from novaflow_flowgen.core.pixel_evidence import weigh_pixels
+from novaflow_flowgen.core.video_file import VideoSize, read_video
+
+Float = NDArray[np.float64]
+
+_MOVES_M = 0.02  # shorter paths have no largest step worth speaking of
+_SMOOTH_JERK = 0.25  # second difference over path length at which smoothness is worth nothing
+_GOAL_SLACK_M = 0.02  # how far inside of what is asked for still raises the score
+
+
+@dataclass(frozen=True)
+class _Case:
+    """One candidate under judgement."""
+
+    scene: Scene
+    grounding: Grounding
+    candidate: FlowCandidate
+    flow: ObjectFlow
+    motion: SequenceFit
+    target: Float  # (N, 3) points of the target in the scene [m]
+    feasibility: CandidateFeasibility | None
+
+
+class Critic:
+    """The `critic` backend: explicit gates, no model."""
+
+    def __init__(self, settings: SelectorSettings | None = None) -> None:
+        """Keep the thresholds."""
+        self._limits = settings or SelectorSettings()
+
+    def select(
+        self,
+        scene: Scene,
+        grounding: Grounding,
+        candidates: Sequence[FlowCandidate],
+        feasibility: Sequence[CandidateFeasibility],
+    ) -> Selection:
+        """Judge all candidates and choose one, or none."""
+        if not candidates:
+            raise SelectionError(Code.NO_CANDIDATES, "there are no candidates to choose from")
+        asked = {item.candidate_id: item for item in feasibility}
+        target = grounding.points(scene, grounding.target)
+        scores, ends = [], {}
+        for candidate in candidates:
+            score, end = self._judge(
+                scene, grounding, candidate, target, asked.get(candidate.candidate_id)
+            )
+            scores.append(score)
+            if score.valid and end is not None:
+                ends[candidate.candidate_id] = end
+        valid = [score for score in scores if score.valid]
+        if not valid:
+            return Selection(None, tuple(scores), _none_valid(scores))
+        chosen = _choose(valid, ends, self._limits.tie_width)
+        return Selection(
+            chosen.candidate_id,
+            tuple(scores),
+            f"{chosen.candidate_id} scores {chosen.score:.2f}; "
+            f"{len(valid)} of {len(scores)} candidates passed every gate",
+        )
+
+    def _judge(
+        self,
+        scene: Scene,
+        grounding: Grounding,
+        candidate: FlowCandidate,
+        target: Float,
+        feasibility: CandidateFeasibility | None,
+    ) -> tuple[CandidateScore, Float | None]:
+        gates: list[Gate] = []
+
+        def failed(gate: Gate) -> tuple[CandidateScore, Float | None]:
+            gates.append(gate)
+            return CandidateScore(candidate.candidate_id, 0.0, tuple(gates)), None
+
+        flow = candidate.flow
+        if candidate.code != Code.OK or flow is None:
+            reason = candidate.reason or f"it has no flow: {candidate.code.name}"
+            return failed(Gate("lifted", float(candidate.code), 0.0, False, reason))
+        if candidate.scene_id != scene.scene_id or flow.frame_id != scene.planning_frame:
+            return failed(
+                Gate("lifted", float("nan"), 0.0, False,
+                     f"it belongs to scene '{candidate.scene_id}' in '{flow.frame_id}', "
+                     f"not to '{scene.scene_id}' in '{scene.planning_frame}'")
+            )  # fmt: skip
+        gates.append(Gate("lifted", 0.0, 0.0, True, f"{flow.point_count} points were lifted"))
+        try:
+            motion = fit_sequence(flow)
+        except NovaflowError as error:
+            return failed(Gate("support", 0.0, self._limits.seen_share_min, False, error.reason))
+        case = _Case(scene, grounding, candidate, flow, motion, target, feasibility)
+        for check in self._checks():
+            for gate in check(case):
+                gates.append(gate)
+            if not all(gate.passed for gate in gates):
+                return CandidateScore(candidate.candidate_id, 0.0, tuple(gates)), None
+        score = self._worth(case, gates)
+        end = se3.apply(motion.poses[-1], np.nanmedian(target, axis=0))
+        return CandidateScore(candidate.candidate_id, score, tuple(gates)), end
+
+    def _checks(self) -> tuple[Callable[[_Case], Iterator[Gate]], ...]:
+        return (
+            self._starts_on_target, self._seen, self._continuous, self._rigid, self._still_camera,
+            self._stays_above, self._does_what_is_said, self._looks_real, self._feasible,
+        )  # fmt: skip
+
+    def _starts_on_target(self, case: _Case) -> Iterator[Gate]:
+        limits, view = self._limits, case.scene.main
+        points = case.flow.points[0].astype(float)
+        known = points[np.isfinite(points).all(axis=1)]
+        local = se3.apply(se3.inverse(view.T_planning_camera), known)
+        at = view.model.project(local)
+        size = [view.model.width - 1, view.model.height - 1]
+        with np.errstate(invalid="ignore"):
+            inside = ((at >= 0) & (at <= size)).all(axis=1)
+        u, v = np.rint(at[inside]).astype(int).T
+        mask = case.grounding.mask(case.grounding.target)
+        off = abs(view.depth[v, u] - local[inside, 2])
+        # The depth image has holes at edges and the flow is smoothed: missing depth is fine.
+        on = mask[v, u] & ~(off > limits.start_depth_m)
+        share = float(on.sum()) / max(len(known), 1)
+        yield Gate(
+            "start", share, limits.start_share_min, share >= limits.start_share_min,
+            f"{100 * share:.0f} % of the points start on the target and at its depth "
+            f"({100 * limits.start_share_min:.0f} % needed)",
+        )  # fmt: skip
+
+    def _seen(self, case: _Case) -> Iterator[Gate]:
+        share = case.flow.visible.mean(axis=1) * case.motion.share
+        step, least = int(np.argmin(share)), self._limits.seen_share_min
+        yield Gate(
+            "support", float(share[step]), least, bool(share[step] >= least),
+            f"{100 * share[step]:.0f} % of the points are seen and agree in step {step} "
+            f"({100 * least:.0f} % needed)",
+        )  # fmt: skip
+
+    def _continuous(self, case: _Case) -> Iterator[Gate]:
+        limits = self._limits
+        path = _path(case)
+        steps = np.linalg.norm(np.diff(path, axis=0), axis=1)
+        at, length = int(np.argmax(steps)), float(steps.sum())
+        yield Gate(
+            "step_m", float(steps[at]), limits.step_max_m, bool(steps[at] <= limits.step_max_m),
+            f"the largest step is {1e3 * steps[at]:.0f} mm, after step {at} "
+            f"({1e3 * limits.step_max_m:.0f} allowed)",
+        )  # fmt: skip
+        share = float(steps[at]) / length if length > _MOVES_M else 0.0
+        yield Gate(
+            "step_share", share, limits.step_share_max, share <= limits.step_share_max,
+            f"one step makes {100 * share:.0f} % of the {1e3 * length:.0f} mm path "
+            f"({100 * limits.step_share_max:.0f} % allowed)",
+        )  # fmt: skip
+        rotations = case.motion.poses[:, :3, :3]
+        turns = se3.rotation_angle(np.swapaxes(rotations[:-1], 1, 2) @ rotations[1:])
+        turn = float(turns.max())
+        yield Gate(
+            "turn_rad", turn, limits.turn_max_rad, turn <= limits.turn_max_rad,
+            f"the largest rotation in a step is {np.degrees(turn):.0f} deg "
+            f"({np.degrees(limits.turn_max_rad):.0f} allowed)",
+        )  # fmt: skip
+
+    def _rigid(self, case: _Case) -> Iterator[Gate]:
+        limits = self._limits
+        worst = float(case.motion.residual_m.max())
+        yield Gate(
+            "rigidity_m", worst, limits.residual_max_m, worst <= limits.residual_max_m,
+            f"the points move together within {1e3 * worst:.1f} mm "
+            f"({1e3 * limits.residual_max_m:.1f} allowed)",
+        )  # fmt: skip
+        change = _scale_change(case.flow)
+        yield Gate(
+            "scale", change, limits.scale_change_max, change <= limits.scale_change_max,
+            f"its size changes by {100 * change:.0f} % "
+            f"({100 * limits.scale_change_max:.0f} % allowed)",
+        )  # fmt: skip
+
+    def _still_camera(self, case: _Case) -> Iterator[Gate]:
+        moved = case.candidate.stats.get("background_motion_px", float("nan"))
+        limit = self._limits.background_motion_max * case.scene.main.model.width
+        yield Gate(
+            "background_px", moved, limit, not moved > limit,
+            f"the background moves by {moved:.1f} px ({limit:.1f} allowed)"
+            if np.isfinite(moved) else "the background's motion was not measured",
+        )  # fmt: skip
+
+    def _stays_above(self, case: _Case) -> Iterator[Gate]:
+        limits, support = self._limits, case.grounding.support
+        cloud = case.target[:: max(1, len(case.target) // 400)]
+        heights = np.stack([support.height(se3.apply(T, cloud)) for T in case.motion.poses])
+        low = np.percentile(heights, 2, axis=1)
+        sunk = float(min(low[0], 0.0) - low.min())
+        yield Gate(
+            "below_support_m", sunk, limits.below_support_max_m, sunk <= limits.below_support_max_m,
+            f"it sinks {1e3 * max(sunk, 0.0):.0f} mm below its support "
+            f"({1e3 * limits.below_support_max_m:.0f} allowed)",
+        )  # fmt: skip
+        if case.grounding.task.motion in (Motion.PUSH, Motion.PULL):
+            rise = float((low - low[0]).max())
+            yield Gate(
+                "slide_m", rise, limits.slide_rise_max_m, rise <= limits.slide_rise_max_m,
+                f"it rises by {1e3 * rise:.0f} mm though it is to slide "
+                f"({1e3 * limits.slide_rise_max_m:.0f} allowed)",
+            )  # fmt: skip
+
+    def _does_what_is_said(self, case: _Case) -> Iterator[Gate]:
+        grounding, limit = case.grounding, self._limits.goal_error_max_m
+        name = "relation_m" if grounding.task.relation else "motion_m"
+        references = grounding.references
+        reference = grounding.points(case.scene, references[0]) if references else None
+        try:
+            check = check_rigid_motion(
+                grounding.task, case.target, case.motion.poses[-1], reference, grounding.support,
+                case.scene.main.T_planning_camera,
+            )  # fmt: skip
+        except NovaflowError as error:
+            yield Gate(name, float("nan"), limit, False, error.reason)
+            return
+        yield Gate(name, check.error_m, limit, check.error_m <= limit, check.reason)
+
+    def _looks_real(self, case: _Case) -> Iterator[Gate]:
+        limits, view = self._limits, case.scene.main
+        if not case.candidate.video_uri:
+            yield Gate("video", float("nan"), 0.0, True, "there is no video to look at")
+            return
+        try:
+            frames = _frames(case.candidate, VideoSize(view.model.width, view.model.height))
+        except NovaflowError as error:
+            yield Gate("video", float("nan"), 0.0, False, error.reason)
+            return
+        seen = weigh_pixels(frames, case.flow, view, case.grounding)
+        for name, value, limit, passed, text in (
+            ("present", seen.present_share, limits.present_share_min,
+             not seen.present_share < limits.present_share_min,
+             "of the target's points look like it where it ends"),
+            ("others_changed", seen.others_changed, limits.others_changed_max,
+             not seen.others_changed > limits.others_changed_max,
+             f"of '{seen.other_name}' changes though nothing covers it"),
+            ("left", seen.left_share, limits.left_share_min,
+             not seen.left_share < limits.left_share_min,
+             "of the place that the target left has changed"),
+        ):  # fmt: skip
+            said = f"{100 * value:.0f} % {text} (limit {100 * limit:.0f} %)"
+            yield Gate(
+                name, value, limit, passed, said if np.isfinite(value) else "nothing to compare"
+            )
+
+    def _feasible(self, case: _Case) -> Iterator[Gate]:
+        answer = case.feasibility
+        if answer is None or not answer.checked:
+            yield Gate("feasible", float("nan"), 0.0, True, "reachability was not checked")
+        else:
+            said = answer.reason or f"a grasp reaches every step (score {answer.score:.2f})"
+            yield Gate("feasible", answer.score, 0.0, answer.feasible, said)
+
+    def _worth(self, case: _Case, gates: Sequence[Gate]) -> float:
+        """Rank of a valid candidate, 0..1: goal, smoothness, support, and the robot's view of it."""
+        limit = self._limits.goal_error_max_m
+        error = next(gate.value for gate in gates if gate.name in ("relation_m", "motion_m"))
+        goal = float(np.clip((limit - error) / (limit + _GOAL_SLACK_M), 0.0, 1.0))
+        path = _path(case)
+        length = float(np.linalg.norm(np.diff(path, axis=0), axis=1).sum())
+        bend = float(np.linalg.norm(np.diff(path, 2, axis=0), axis=1).max()) / max(length, _MOVES_M)
+        smooth = float(np.clip(1.0 - bend / _SMOOTH_JERK, 0.0, 1.0))
+        support = float(np.mean(case.flow.visible.mean(axis=1) * case.motion.share))
+        if case.feasibility is not None and case.feasibility.checked:
+            reach = float(np.clip(case.feasibility.score, 0.0, 1.0))
+            return 0.4 * goal + 0.15 * smooth + 0.15 * support + 0.3 * reach
+        return 0.6 * goal + 0.2 * smooth + 0.2 * support
+
+
+def make_critic(settings: SelectorSettings) -> Critic:
+    """Entry point of the `critic` backend."""
+    return Critic(settings)
+
+
+def _path(case: _Case) -> Float:
+    """Positions (T, 3) [m] of the target's middle."""
+    middle = np.median(case.target, axis=0) if len(case.target) else np.zeros(3)
+    return np.asarray(case.motion.poses[:, :3, :3] @ middle + case.motion.poses[:, :3, 3])
+
+
+def _scale_change(flow: ObjectFlow) -> float:
+    """Largest change of the distances between points against step 0, as a share."""
+    points = flow.points.astype(float)
+    known = flow.visible & flow.visible[:1] & np.isfinite(points).all(axis=2)
+    known &= np.isfinite(points[:1]).all(axis=2)
+    worst = 0.0
+    for step in range(1, flow.steps):
+        k = np.flatnonzero(known[step])
+        a, b = points[0, k], points[step, k]
+        if len(k) < 6:
+            continue
+        # Pairs across the object; a median over pairs does not care for single wrong tracks.
+        half = len(k) // 2
+        before = np.linalg.norm(a[:half] - a[half : 2 * half], axis=1)
+        after = np.linalg.norm(b[:half] - b[half : 2 * half], axis=1)
+        long = before > 0.5 * np.median(before)
+        worst = max(worst, abs(float(np.median(after[long] / before[long])) - 1.0))
+    return worst
+
+
+def _frames(candidate: FlowCandidate, size: VideoSize) -> NDArray[np.uint8]:
+    path = Path(unquote(urlparse(candidate.video_uri).path))
+    video = read_video(path, size)
+    if candidate.video_sha256:
+        found = hashlib.sha256(path.read_bytes()).hexdigest()
+        if found != candidate.video_sha256:
+            raise SelectionError(
+                Code.INVALID_MESSAGE,
+                f"{path.name} is not the video that was lifted: its hash differs",
+            )
+    return video.frames
+
+
+def _choose(
+    valid: Sequence[CandidateScore], ends: dict[str, Float], tie_width: float
+) -> CandidateScore:
+    """Take the best score; among ties, the end that is nearest to the others'."""
+    best = max(score.score for score in valid)
+    ties = [score for score in valid if score.score >= best - tie_width]
+    places = np.stack(list(ends.values()))
+
+    def distance(score: CandidateScore) -> float:
+        return float(np.linalg.norm(places - ends[score.candidate_id], axis=1).sum())
+
+    return min(ties, key=lambda score: (distance(score), -score.score))
+
+
+def _none_valid(scores: Sequence[CandidateScore]) -> str:
+    first = Counter(next(gate.name for gate in s.gates if not gate.passed) for s in scores)
+    counts = ", ".join(f"{count} by '{name}'" for name, count in first.most_common())
+    nearest = max(scores, key=lambda s: sum(gate.passed for gate in s.gates))
+    gate = next(gate for gate in nearest.gates if not gate.passed)
+    return (
+        f"none of {len(scores)} candidates is believable: {counts}; the nearest, "
+        f"{nearest.candidate_id}: {gate.reason}"
+    )
