@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import traceback
 from pathlib import Path
 
 from ament_index_python.packages import get_package_share_directory
@@ -11,7 +12,7 @@ from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile
 from std_msgs.msg import String
 
-from novaflow_core.errors import Code, ExecutionError, NovaflowError
+from novaflow_core.errors import Code, ExecutionError, NovaflowError, PlatformError
 from novaflow_executor.core.planner import MotionPlanner
 from novaflow_executor.core.validator import PlanValidator
 from novaflow_executor.ros.executor_settings import ExecutorSettings
@@ -56,6 +57,9 @@ class RobotModel:
         except NovaflowError as error:
             self._node.get_logger().error(f"the robot's description cannot be used: {error}")
             self._built = error
+        except Exception as error:
+            self._node.get_logger().error(f"unexpected failure:\n{traceback.format_exc()}")
+            self._built = PlatformError(Code.INTERNAL, f"{type(error).__name__}: {error}")
         self._text = message.data
         self._known.set()
 
