@@ -81,6 +81,7 @@ class PlanRunner:
         supervision: Supervision,
         limits: ExecutionLimits,
         on_segment: Callable[[Segment, float], None] = lambda segment, share: None,
+        robot_time_s: Callable[[], float] = time.monotonic,
     ) -> None:
         """Prepare to run.
 
@@ -90,12 +91,15 @@ class PlanRunner:
             supervision: Who may end it.
             limits: When it is given up.
             on_segment: Told at the start of every segment, with the share of them that is done.
+            robot_time_s: The clock that the robot's motions follow [s]; only lateness is judged by
+                it, because a simulation may run slower than the wall clock.
         """
         self._driver = driver
         self._validate = validate
         self._supervision = supervision
         self._limits = limits
         self._on_segment = on_segment
+        self._robot_time_s = robot_time_s
         self._pace = threading.Event()  # never set: paces the looks at the robot
         self.phase = Phase.APPROACH
         self.held_m = math.nan
@@ -196,7 +200,7 @@ class PlanRunner:
         self, motion: RunningMotion, timeout_s: float, name: str, look: Callable[[], None]
     ) -> None:
         """Wait for a motion; every reason to end it stops the arm first."""
-        begin_s = looked_s = time.monotonic()
+        looked_s, due_s = time.monotonic(), self._robot_time_s() + timeout_s
         try:
             while not motion.wait(POLL_S):
                 now_s = time.monotonic()
@@ -208,7 +212,7 @@ class PlanRunner:
                         Code.PROCESS_LOST,
                         f"the executor itself stood still for {gap_s:.2f} s in motion",
                     )
-                if now_s - begin_s > timeout_s:
+                if self._robot_time_s() > due_s:
                     raise PlatformError(
                         Code.TIMEOUT, f"'{name}' did not end within {timeout_s:.1f} s"
                     )

@@ -110,6 +110,7 @@ class ExecutorNode(NovaflowNode[ExecutorSettings]):
             self._guard,
             self.settings.limits(),
             on_segment,
+            lambda: self.get_clock().now().nanoseconds * 1e-9,
         )
         try:
             self._guard.arm(cancelled)
