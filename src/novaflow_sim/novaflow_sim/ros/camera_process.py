@@ -20,9 +20,9 @@ from typing import Any
 import mujoco
 import numpy as np
 import rclpy
-import rclpy.executors
 from numpy.typing import NDArray
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.signals import SignalHandlerOptions
 from sensor_msgs.msg import CameraInfo, Image
 
 from novaflow_sim.backends import layout, scene
@@ -149,17 +149,13 @@ def main() -> None:
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
     if os.getppid() != config["parent"]:
         return
-    rclpy.init()
-    signal.signal(signal.SIGTERM, lambda *_: rclpy.try_shutdown())
+    # Either signal ends it at once, even while it still starts up.
+    rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: sys.exit(0))
     camera = Camera(config["fd"], CellSettings(**config["settings"]))
     try:
         camera.run(config["parent"])
-    except (KeyboardInterrupt, rclpy.executors.ExternalShutdownException):
-        pass
-    except Exception:
-        # A context shut down in mid-publish raises; that is how this process is meant to end.
-        if rclpy.ok():
-            raise
     finally:
         camera.close()
         rclpy.try_shutdown()

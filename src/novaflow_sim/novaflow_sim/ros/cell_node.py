@@ -83,22 +83,24 @@ class CellNode(Node):
 
     def close(self) -> None:
         """Stop the threads and the child."""
-        self._pacer.stop()
-        self._scorer.close()
         if self._camera.poll() is None:
             self._camera.terminate()
-            try:
-                self._camera.wait(timeout=2.0)
-            except subprocess.TimeoutExpired:
-                self._camera.kill()
+        self._pacer.stop()
+        self._scorer.close()
         self._arm_server.destroy()
         self._gripper_server.destroy()
+        try:
+            self._camera.wait(timeout=2.0)
+        except subprocess.TimeoutExpired:
+            self._camera.kill()
 
     def _read_settings(self) -> CellSettings:
         values = {}
         for name, (default, info) in schema.describe(CellSettings).items():
             text = info.description + (f" [{info.unit}]" if info.unit else "")
             descriptor = ParameterDescriptor(description=text, read_only=True)
+            # So that 15 is as good as 15.0; the schema checks the type.
+            descriptor.dynamic_typing = isinstance(default, float)
             values[name] = self.declare_parameter(name, default, descriptor).value
         return schema.build(CellSettings, values)
 
