@@ -62,15 +62,19 @@ class DeclareLaunchArgument(Action):
         self.name, self.default, self.description = name, default_value, description
         self.choices = tuple(choices or ())
 
+    def argument(self, context: Context) -> Argument:
+        """Return what is declared."""
+        default = None if self.default is None else perform(context, self.default)
+        return Argument(self.name, default, self.description, self.choices)
+
     def execute(self, context: Context) -> None:
         """Set the default where no value was given, and check the choices."""
-        default = None if self.default is None else perform(context, self.default)
-        argument = Argument(self.name, default, self.description, self.choices)
+        argument = self.argument(context)
         context.declared.setdefault(self.name, argument)
         if self.name not in context.configurations:
-            if default is None:
+            if argument.default is None:
                 raise LaunchError(f"argument {self.name}:= is required: {self.description}")
-            context.configurations[self.name] = default
+            context.configurations[self.name] = argument.default
         value = context.configurations[self.name]
         if self.choices and value not in self.choices:
             allowed = ", ".join(self.choices)

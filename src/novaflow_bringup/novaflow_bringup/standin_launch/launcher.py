@@ -10,7 +10,11 @@ import sys
 import tempfile
 from collections.abc import Sequence
 
-from novaflow_bringup.standin_launch.actions import load_description
+from novaflow_bringup.standin_launch.actions import (
+    DeclareLaunchArgument,
+    LaunchDescription,
+    load_description,
+)
 from novaflow_bringup.standin_launch.context import Context
 from novaflow_bringup.standin_launch.errors import LaunchError, UnsupportedError
 from novaflow_bringup.standin_launch.modules import real_launch_present, register
@@ -30,6 +34,8 @@ def main(argv: Sequence[str]) -> int:
     if real_launch_present() and shutil.which("ros2"):
         os.execvp("ros2", ["ros2", "launch", *argv])
     options = _parser().parse_args(argv)
+    if options.show_args:
+        return _show_arguments(options.what)
     print("[INFO] [launch]: stand-in launcher (ROS 2's launch is not installed)", flush=True)
     with tempfile.TemporaryDirectory(prefix="novaflow_launch_") as folder:
         try:
@@ -37,9 +43,6 @@ def main(argv: Sequence[str]) -> int:
         except (LaunchError, UnsupportedError) as error:
             print(f"[ERROR] [launch]: {error}", file=sys.stderr, flush=True)
             return 2
-        if options.show_args:
-            _print_arguments(context)
-            return 0
         return asyncio.run(_supervise(context))
 
 
@@ -54,18 +57,21 @@ def describe(what: Sequence[str], folder: str) -> Context:
         LaunchError: If the file or an argument is faulty.
         UnsupportedError: If the file needs the real launch.
     """
-    names = [word for word in what if ":=" not in word]
     values = dict(word.split(":=", 1) for word in what if ":=" in word)
-    if not real_launch_present():
-        register()
     context = Context(configurations=values, folder=folder)
-    path = _find_file(context, names)
-    context.directory = os.path.dirname(path)
-    load_description(path).visit(context)
+    _load(what, context).visit(context)
     for name in sorted(set(values) - set(context.declared)):
         known = ", ".join(context.declared)
         raise LaunchError(f"argument '{name}' is not known; known are: {known}")
     return context
+
+
+def _load(what: Sequence[str], context: Context) -> LaunchDescription:
+    if not real_launch_present():
+        register()
+    path = _find_file(context, [word for word in what if ":=" not in word])
+    context.directory = os.path.dirname(path)
+    return load_description(path)
 
 
 def _find_file(context: Context, names: Sequence[str]) -> str:
@@ -85,14 +91,23 @@ async def _supervise(context: Context) -> int:
     return await Supervisor(context.starts).run()
 
 
-def _print_arguments(context: Context) -> None:
+def _show_arguments(what: Sequence[str]) -> int:
+    """Print the file's own arguments; nothing else of it is carried out."""
+    context = Context()
+    try:
+        entities = _load(what, context).entities
+    except (LaunchError, UnsupportedError) as error:
+        print(f"[ERROR] [launch]: {error}", file=sys.stderr, flush=True)
+        return 2
     print("Arguments (pass arguments as 'name:=value'):")
-    for argument in context.declared.values():
-        default = "required" if argument.default is None else f"default: {argument.default}"
-        choices = f"; one of: {', '.join(argument.choices)}" if argument.choices else ""
-        print(
-            f"\n    {argument.name}:\n        {argument.description}\n        ({default}{choices})"
-        )
+    for action in entities:
+        if isinstance(action, DeclareLaunchArgument):
+            argument = action.argument(context)
+            context.configurations.setdefault(argument.name, argument.default or "")
+            default = "required" if argument.default is None else f"default: {argument.default}"
+            choices = f"; one of: {', '.join(argument.choices)}" if argument.choices else ""
+            print(f"\n    {argument.name}:\n        {argument.description} ({default}{choices})")
+    return 0
 
 
 def _parser() -> argparse.ArgumentParser:
