@@ -29,9 +29,9 @@ class LiftLimits:
     min_seeds: int = 12
     min_tracked: int = 8
     min_inlier_ratio: float = 0.4
-    min_correlation: float = 0.55
-    min_seen_share: float = 0.35
-    max_point_std_m: float = 0.006
+    min_correlation: float = 0.8
+    min_seen_share: float = 0.45
+    max_point_std_m: float = 0.0045
     max_step_m: float = 0.08
     max_turn_rad: float = float(np.radians(25.0))
     max_background_m: float = 0.03

@@ -251,7 +251,7 @@ class PixelAligner:
         full[usable] = weight
         alignment = Alignment(
             motion,
-            _correlation(expected[shown], now[shown]),
+            _correlation(expected[shown], now[shown], full[shown]),
             float((full[covered] > 0.1).mean()) if covered.any() else 0.0,
             self._point_std(covariance[:6, :6], motion),
             full,
@@ -296,13 +296,20 @@ class PixelAligner:
 
 
 def _match_tones(model: Image32, now: Image32) -> tuple[float, float]:
-    """Gain and bias that take the model's grey values to the frame's, by robust moments."""
-    low_m, mid_m, high_m = np.percentile(model, [15, 50, 85])
-    low_n, mid_n, high_n = np.percentile(now, [15, 50, 85])
-    gain = float(np.clip((high_n - low_n) / max(high_m - low_m, 1.0), 0.6, 1.4))
-    if high_m - low_m < 12:  # hardly any contrast: only brightness can be matched
-        gain = 1.0
-    return gain, float(mid_n - gain * mid_m)
+    """Gain and bias that take the model's grey values to the frame's; what hides the object has no say."""
+    gain, bias = 1.0, float(np.median(now - model))
+    for _ in range(4):
+        residual = now - gain * model - bias
+        scale = max(4.0 * 1.4826 * float(np.median(np.abs(residual))), 12.0)
+        weight = (1 - np.minimum(np.abs(residual) / scale, 1.0) ** 2) ** 2
+        total = max(float(weight.sum()), 1e-6)
+        mean_m, mean_n = float((weight * model).sum()) / total, float((weight * now).sum()) / total
+        spread = float((weight * (model - mean_m) ** 2).sum()) / total
+        shared = float((weight * (model - mean_m) * (now - mean_n)).sum()) / total
+        # Little contrast says little about the gain: pulled to 1 by what noise alone would explain.
+        gain = float(np.clip((shared + 20.0) / (spread + 20.0), 0.5, 1.6))
+        bias = mean_n - gain * mean_m
+    return gain, bias
 
 
 def _gradient(image: Image32) -> Image32:
@@ -311,10 +318,13 @@ def _gradient(image: Image32) -> Image32:
     )
 
 
-def _correlation(a: Image32, b: Image32) -> float:
-    if a.size < 30:
+def _correlation(a: Image32, b: Image32, weight: Image32) -> float:
+    """Correlation of the pixels that are not contradicted; those are counted by the share seen."""
+    total = float(weight.sum())
+    if total < 30:
         return 0.0
-    a, b = a - a.mean(), b - b.mean()
-    # A little noise in the norm: a patch without texture correlates with nothing and must not divide by zero.
-    scale = np.sqrt(((a * a).mean() + 1.0) * ((b * b).mean() + 1.0))
-    return float((a * b).mean() / scale)
+    a = a - (a * weight).sum() / total
+    b = b - (b * weight).sum() / total
+    # A little noise in the norm: a patch without texture must not divide by zero.
+    power_a, power_b = (weight * a * a).sum() / total + 1, (weight * b * b).sum() / total + 1
+    return float((weight * a * b).sum() / total / np.sqrt(power_a * power_b))
