@@ -52,6 +52,7 @@ class SingleGoalServer:
         self._fail = fail or self._plain_failure
         self._busy = threading.Lock()
         self.stopping = threading.Event()
+        node.busy_checks.append(self._busy.locked)
         self._server = ActionServer(
             node,
             action_type,

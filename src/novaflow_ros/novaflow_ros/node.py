@@ -8,6 +8,8 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import threading
+import time
 import traceback
 from collections.abc import Callable
 from typing import Any, Generic, TypeVar
@@ -18,6 +20,7 @@ from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescri
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.clock import Clock, ClockType
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from rclpy.signals import SignalHandlerOptions
 
 from novaflow_core import settings as schema
 from novaflow_core.errors import NovaflowError
@@ -26,6 +29,7 @@ from novaflow_msgs.msg import Heartbeat
 
 HEARTBEAT_TOPIC = "/novaflow/heartbeat"
 HEARTBEAT_PERIOD_S = 0.1
+ENDING_S = 3.0  # launch sends SIGTERM 5 s after SIGINT
 
 S = TypeVar("S")
 
@@ -44,6 +48,7 @@ class NovaflowNode(LifecycleNode, Generic[S]):
         self._settings_type = settings_type
         self.active = False
         self.settings: S = settings_type()
+        self.busy_checks: list[Callable[[], bool]] = []  # of the action servers
         for key, (default, info) in schema.describe(settings_type).items():
             value = list(default) if isinstance(default, tuple) else default
             self.declare_parameter(key, value, _descriptor(default, info))
@@ -70,6 +75,10 @@ class NovaflowNode(LifecycleNode, Generic[S]):
 
     def teardown(self) -> None:
         """Free what `setup` built."""
+
+    def busy(self) -> bool:
+        """Whether a goal still runs."""
+        return any(check() for check in self.busy_checks)
 
     # --- lifecycle ---
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
@@ -123,9 +132,15 @@ class NovaflowNode(LifecycleNode, Generic[S]):
 
 
 def run(node_type: Callable[[], NovaflowNode[Any]], *, threads: int = 4) -> None:
-    """Run one node until SIGINT or SIGTERM; the exit status is 1 when it could not be started."""
-    rclpy.init()
-    signal.signal(signal.SIGTERM, lambda *_: rclpy.try_shutdown())
+    """Run one node until SIGINT or SIGTERM; the exit status is 1 when it could not be started.
+
+    The context outlives the signal: a goal that runs is told to stop and still cancels what it
+    started (an arm, above all) and answers, for which it has `ENDING_S`.
+    """
+    rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
+    ending = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: ending.set())
     node = node_type()
     executor: rclpy.executors.Executor
     if threads == 1:  # every callback has its turn: none waits for its group
@@ -139,14 +154,18 @@ def run(node_type: Callable[[], NovaflowNode[Any]], *, threads: int = 4) -> None
             ok = TransitionCallbackReturn.SUCCESS
             if node.trigger_configure() != ok or node.trigger_activate() != ok:
                 status = 1
-        if status == 0:
-            executor.spin()
+        # The heartbeat wakes the executor often enough to see the end in time.
+        while status == 0 and not ending.is_set():
+            executor.spin_once()
     except (KeyboardInterrupt, rclpy.executors.ExternalShutdownException):
         pass
     finally:
         if status == 0 and node.active:
             node.active = False
             node.stop()
+            latest = time.monotonic() + ENDING_S
+            while node.busy() and time.monotonic() < latest:
+                executor.spin_once(timeout_sec=0.05)
         executor.shutdown(timeout_sec=2.0)
         node.destroy_node()
         rclpy.try_shutdown()
