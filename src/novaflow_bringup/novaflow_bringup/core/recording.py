@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 OWN = "/novaflow/"
+HIDDEN = "/_"  # an action's own topics: their types have no definition that a bag could carry
 STREAMS = ("color", "aligned_depth_to_color")
 ENDINGS = {"color": "compressed", "aligned_depth_to_color": "compressedDepth"}
 
@@ -24,7 +25,8 @@ class TopicRules:
 
     def wanted(self, topic: str) -> bool:
         """Whether a topic is recorded."""
-        return topic in self.topics or topic.startswith(OWN) or self.of_camera(topic)
+        own = topic.startswith(OWN) and HIDDEN not in topic
+        return topic in self.topics or own or self.of_camera(topic)
 
     def of_camera(self, topic: str) -> bool:
         """Whether a topic is an image or a camera_info."""

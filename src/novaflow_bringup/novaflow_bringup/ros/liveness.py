@@ -6,8 +6,8 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any
 
+from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.node import Node
 from rclpy.qos import QoSProfile
 
@@ -29,8 +29,10 @@ class Sign:
 class Liveness:
     """Listens to heartbeats and the guard."""
 
-    def __init__(self, node: Node, group: Any, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, node: Node, clock: Callable[[], float] = time.monotonic) -> None:
         """Subscribe."""
+        # A group of its own: heartbeats shall wait for nothing but each other.
+        group = MutuallyExclusiveCallbackGroup()
         self._clock = clock
         self._lock = threading.Lock()
         self._signs: dict[str, Sign] = {}

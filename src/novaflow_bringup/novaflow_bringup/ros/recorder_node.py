@@ -65,7 +65,7 @@ class RecorderNode(NovaflowNode[RecorderSettings]):
         self._rules = TopicRules(self.settings.topics, self.settings.cameras)
         self._group = ReentrantCallbackGroup()
         alone = MutuallyExclusiveCallbackGroup()
-        self._liveness = Liveness(self, self._group)
+        self._liveness = Liveness(self)
         self._service = self.create_service(
             SetRecording, "/novaflow/set_recording", self._set, callback_group=alone
         )

@@ -52,7 +52,7 @@ class TaskClient:
             use_global_arguments=False,
             start_parameter_services=False,
         )
-        self.liveness = Liveness(self.node, group)
+        self.liveness = Liveness(self.node)
         self._images = 0
         self._camera = self.node.create_subscription(
             CameraInfo, CAMERA_INFO, self._seen, qos_profile_sensor_data, callback_group=group

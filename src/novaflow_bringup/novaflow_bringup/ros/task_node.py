@@ -73,7 +73,7 @@ class TaskNode(NovaflowNode[TaskSettings]):
         self._stage_topic = self.create_publisher(StageReport, "/novaflow/stage", 50)
         self._goal_topic = self.create_publisher(String, "/novaflow/goal", LATCHED)
         self._outcome_topic = self.create_publisher(TaskOutcome, "/novaflow/outcome", LATCHED)
-        self._stages = GraphStages(self, Liveness(self, group), Approvals(self, group), group)
+        self._stages = GraphStages(self, Liveness(self), Approvals(self, group), group)
         self._server = SingleGoalServer(
             self, PerformTask, "/novaflow/perform_task", self._perform, fail=self._failed
         )
@@ -112,13 +112,14 @@ class TaskNode(NovaflowNode[TaskSettings]):
         return self._close(record)
 
     def _run(self, record: RunRecord, handle: ServerGoalHandle) -> None:
-        last = [0.0]
+        last = (0.0, "")
 
         def on_stage(stage: StageTime, progress: float) -> None:
-            now = time.monotonic()
-            if stage.state == "running" and now - last[0] < FEEDBACK_PERIOD_S:
+            nonlocal last
+            now, said = time.monotonic(), stage.text
+            if stage.state == "running" and said == last[1] and now - last[0] < FEEDBACK_PERIOD_S:
                 return
-            last[0] = now
+            last = (now, said)
             message = stage_to_msg(stage, progress, self.get_clock().now().nanoseconds)
             self._stage_topic.publish(message)
             uri = record.folder.as_uri() if record.folder else ""

@@ -109,11 +109,14 @@ class FakeGraph:
         for name in nodes:
             node = Node(name, context=self._context, start_parameter_services=False)
             publisher = node.create_publisher(msg.Heartbeat, "/novaflow/heartbeat", 10)
-            self._beats.append(node.create_timer(0.1, self._beater(name, publisher)))
+            self._beats.append((name, publisher))
             getattr(self, f"_{name}", lambda _node: None)(node)
             self._executor.add_node(node)
         self._thread = threading.Thread(target=self._executor.spin, daemon=True)
         self._thread.start()
+        self._closing = threading.Event()
+        self._heart = threading.Thread(target=self._beat, daemon=True)
+        self._heart.start()
 
     def reset(self) -> None:
         """Do as the nodes should, and forget what was asked."""
@@ -124,6 +127,8 @@ class FakeGraph:
     def close(self) -> None:
         """Stop everything."""
         self.silent.clear()
+        self._closing.set()
+        self._heart.join(2.0)
         self._executor.shutdown(timeout_sec=2.0)
         for server in self._servers:
             server.destroy()
@@ -132,12 +137,11 @@ class FakeGraph:
         rclpy.try_shutdown(context=self._context)
         self._thread.join(2.0)
 
-    def _beater(self, name: str, publisher: Any) -> Callable[[], None]:
-        def beat() -> None:
-            if name not in self.silent:
-                publisher.publish(msg.Heartbeat(node=name, pid=os.getpid(), active=True))
-
-        return beat
+    def _beat(self) -> None:
+        while not self._closing.wait(0.1):
+            for name, publisher in self._beats:
+                if name not in self.silent:
+                    publisher.publish(msg.Heartbeat(node=name, pid=os.getpid(), active=True))
 
     # --- the nodes ---
     def _perception_node(self, node: Node) -> None:
