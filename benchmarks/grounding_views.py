@@ -162,9 +162,7 @@ def main() -> None:
     parser.add_argument("--depth-noise-mm", type=float, default=0.0)
     parser.add_argument("--quiet", action="store_true", help="only what went wrong")
     args = parser.parse_args()
-    rows = evaluate(
-        args.views, Stress(args.gain, args.white_balance, args.depth_noise_mm / 1000.0)
-    )
+    rows = evaluate(args.views, Stress(args.gain, args.white_balance, args.depth_noise_mm / 1000.0))
     for r in rows:
         if r.good and args.quiet:
             continue

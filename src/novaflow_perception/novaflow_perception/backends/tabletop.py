@@ -42,7 +42,9 @@ class TabletopSettings:
     segmentation: SegmentationSettings = field(default_factory=SegmentationSettings)
     colours: ColourSettings = field(default_factory=ColourSettings)
     choice: ChoiceSettings = field(default_factory=ChoiceSettings)
-    other_views_m: float = 0.012  # how near to an object's points another view's points belong to it
+    other_views_m: float = (
+        0.012  # how near to an object's points another view's points belong to it
+    )
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,8 @@
-"""From a camera's last messages to one view: fresh, whole, the depth noise averaged out."""
+"""From what a camera delivered to a view that can be trusted, or an error that says what is wrong with it."""
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -12,89 +13,135 @@ from novaflow_core.camera import CameraModel
 from novaflow_core.errors import Code, PerceptionError
 from novaflow_core.scene import RgbdView
 
-LEAST_DEPTH_SHARE = 0.05
-LEAST_SEEN = 0.5  # of the averaged frames that must have depth at a pixel
+
+@dataclass(frozen=True)
+class RawView:
+    """What one camera delivered.
+
+    Attributes:
+        camera: Name of the camera.
+        frame_id: The colour optical frame.
+        stamp_ns: Time of the colour image [ns].
+        color: (H, W, 3) uint8 RGB.
+        depths: Depth images (H, W) float32 [m], NaN for none, newest last; the last one belongs to the colour image.
+        color_model: From the colour image's camera_info.
+        depth_model: From the aligned depth image's camera_info.
+    """
+
+    camera: str
+    frame_id: str
+    stamp_ns: int
+    color: NDArray[np.uint8]
+    depths: Sequence[NDArray[np.float32]]
+    color_model: CameraModel
+    depth_model: CameraModel
 
 
 @dataclass(frozen=True)
-class CameraFrame:
-    """One colour image and the depth aligned to it.
+class CaptureLimits:
+    """What a view must meet.
 
     Attributes:
-        stamp_ns: Of the colour image [ns].
-        color: (H, W, 3) uint8 RGB.
-        depth: (H, W) float32 [m]; NaN where the sensor saw nothing.
+        max_age_s: Oldest image that still shows the present [s].
+        least_depth_share: Least share of pixels with depth.
+        static_m: Depth frames that differ from the newest by more than this in the median are left out of the mean:
+            something moved [m].
     """
 
-    stamp_ns: int
-    color: NDArray[np.uint8]
-    depth: NDArray[np.float32]
+    max_age_s: float = 1.0
+    least_depth_share: float = 0.05
+    static_m: float = 0.004
 
 
-def check_sizes(
-    camera: str,
-    color: tuple[int, int],
-    depth: tuple[int, int],
-    model: CameraModel,
-    depth_model: CameraModel,
-) -> None:
-    """Check that the images and both camera_infos describe one image; sizes are (height, width).
-
-    Raises:
-        PerceptionError: CAMERA_INFO_MISMATCH, with all four sizes.
-    """
-    sizes = {
-        "colour": color,
-        "aligned depth": depth,
-        "colour camera_info": (model.height, model.width),
-        "depth camera_info": (depth_model.height, depth_model.width),
-    }
-    if len(set(sizes.values())) > 1:
-        text = ", ".join(f"{name} {w}x{h}" for name, (h, w) in sizes.items())
-        raise PerceptionError(
-            Code.CAMERA_INFO_MISMATCH,
-            f"camera '{camera}': {text} px; they must agree. Is align_depth enabled?",
-        )
-
-
-def make_view(
-    camera: str,
-    frame_id: str,
-    frames: Sequence[CameraFrame],
-    model: CameraModel,
-    T_planning_camera: NDArray[np.float64],
+def assemble(
+    raw: RawView, T_planning_camera: NDArray[np.float64], now_ns: int, limits: CaptureLimits
 ) -> RgbdView:
-    """Make one view of frames of a scene at rest, oldest first.
+    """Check what a camera delivered and make a view of it.
 
-    The colour is that of the newest frame, the depth the median over all of them, which takes out
-    most of a stereo camera's noise and fills holes that come and go.
+    Args:
+        raw: Images and camera models.
+        T_planning_camera: (4, 4) pose of the colour optical frame.
+        now_ns: Present time on the clock of the stamps [ns].
+        limits: What the view must meet.
 
     Raises:
-        PerceptionError: DEPTH_INVALID if too few pixels have depth.
+        PerceptionError: STALE_IMAGE, CAMERA_INFO_MISMATCH or DEPTH_INVALID, with numbers.
     """
-    depth = average_depth([frame.depth for frame in frames])
+    age_s = (now_ns - raw.stamp_ns) * 1e-9
+    if age_s > limits.max_age_s:
+        raise PerceptionError(
+            Code.STALE_IMAGE,
+            f"camera '{raw.camera}': the newest image is {age_s:.2f} s old, at most "
+            f"{limits.max_age_s:.2f} s are allowed; does the camera still run, and on the same clock?",
+            {"age_s": age_s},
+        )
+    _check_sizes(raw)
+    depth = merged_depth(raw.depths, limits.static_m)
     share = float(np.isfinite(depth).mean())
-    if share < LEAST_DEPTH_SHARE:
+    if share < limits.least_depth_share:
         raise PerceptionError(
             Code.DEPTH_INVALID,
-            f"camera '{camera}': {share:.1%} of the pixels have depth; "
-            f"at least {LEAST_DEPTH_SHARE:.0%} are needed",
+            f"camera '{raw.camera}': {share:.1%} of the pixels have depth, at least "
+            f"{limits.least_depth_share:.0%} are needed",
+            {"share": share},
         )
-    newest = frames[-1]
     return RgbdView(
-        camera, frame_id, newest.stamp_ns, newest.color, depth, model, T_planning_camera
+        raw.camera, raw.frame_id, raw.stamp_ns, raw.color, depth, raw.color_model, T_planning_camera
     )
 
 
-def average_depth(depths: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
-    """Median (H, W) [m] over frames; NaN where fewer than half of them saw anything."""
-    if len(depths) == 1:
-        return depths[0]
-    stack = np.sort(np.stack(depths), axis=0)  # NaN sorts last
-    seen = np.isfinite(stack).sum(axis=0)
-    middle = np.maximum(seen - 1, 0)
-    low = np.take_along_axis(stack, (middle // 2)[None], 0)[0]
-    high = np.take_along_axis(stack, ((middle + 1) // 2)[None], 0)[0]
-    median = ((low + high) / 2).astype(np.float32)
-    median[seen < LEAST_SEEN * len(depths)] = np.nan
-    return median
+def _check_sizes(raw: RawView) -> None:
+    sizes = {
+        "colour image": (raw.color.shape[1], raw.color.shape[0]),
+        "colour camera_info": (raw.color_model.width, raw.color_model.height),
+        "aligned depth image": (raw.depths[-1].shape[1], raw.depths[-1].shape[0]),
+        "aligned depth camera_info": (raw.depth_model.width, raw.depth_model.height),
+    }
+    if len(set(sizes.values())) > 1:
+        text = ", ".join(f"{name} {w}x{h}" for name, (w, h) in sizes.items())
+        raise PerceptionError(
+            Code.CAMERA_INFO_MISMATCH,
+            f"camera '{raw.camera}': sizes in px differ: {text}; is depth aligned to colour?",
+        )
+    ours = np.array(
+        [raw.color_model.fx, raw.color_model.fy, raw.color_model.cx, raw.color_model.cy]
+    )
+    other = np.array(
+        [raw.depth_model.fx, raw.depth_model.fy, raw.depth_model.cx, raw.depth_model.cy]
+    )
+    if np.abs(ours - other).max() > 2.0:
+        raise PerceptionError(
+            Code.CAMERA_INFO_MISMATCH,
+            f"camera '{raw.camera}': colour has fx fy cx cy {ours.round(1).tolist()} px, aligned depth "
+            f"{other.round(1).tolist()} px; is depth aligned to colour?",
+        )
+
+
+def merged_depth(depths: Sequence[NDArray[np.float32]], static_m: float) -> NDArray[np.float32]:
+    """Median of depth images (H, W) [m] of one static scene, newest last; it has less noise and fewer holes.
+
+    Frames of another size, or in which something moved since, are left out; a pixel that is seen in fewer than half
+    of the frames stays NaN.
+    """
+    newest = depths[-1]
+    alike = [d for d in depths[:-1] if d.shape == newest.shape and _same_scene(d, newest, static_m)]
+    if not alike:
+        return newest
+    stack = np.stack([*alike, newest])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # pixels that no frame has
+        out = np.nanmedian(stack, axis=0).astype(np.float32)
+    out[np.isfinite(stack).sum(axis=0) * 2 < len(stack)] = np.nan
+    # Where the newest frame is far from the median, something small moved: the newest is right.
+    moved = np.abs(newest - out) > np.maximum(3 * static_m, 0.02 * newest**2)
+    return np.where(moved, newest, out).astype(np.float32)
+
+
+def _same_scene(depth: NDArray[np.float32], newest: NDArray[np.float32], static_m: float) -> bool:
+    a, b = depth[::4, ::4], newest[::4, ::4]
+    both = np.isfinite(a) & np.isfinite(b)
+    if both.sum() < 100:
+        return False
+    # Noise grows with z squared; what moved shows as a share of pixels far off.
+    off = np.abs(a[both] - b[both]) > np.maximum(static_m, 0.012 * b[both] ** 2) * 3
+    return bool(off.mean() < 0.02)

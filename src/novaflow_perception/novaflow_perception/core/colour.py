@@ -31,7 +31,9 @@ class ColourSettings:
     share_red: float = setting(0.14, "the same for red, which prints use on other grounds")
     share_other: float = setting(0.25, "the same for other colours")
     least_ratio: float = setting(0.85, "part of such a share that still passes")
-    least_rank: float = setting(0.35, "least part of the share of the object's most frequent colour")
+    least_rank: float = setting(
+        0.35, "least part of the share of the object's most frequent colour"
+    )
 
     def needed(self, name: str) -> float:
         """Share of an object's pixels that makes it be called by this colour."""

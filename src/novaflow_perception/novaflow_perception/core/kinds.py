@@ -38,7 +38,8 @@ def _upright(s: Shape) -> float:
 
 
 def _box(s: Shape) -> float:
-    return s.boxy * _between(s.big_m, 0.03, 0.45, 0.03) * (1.0 - 0.7 * _open(s))
+    thick = ramp(s.top_m, 0.012, 0.022)
+    return s.boxy * thick * _between(s.big_m, 0.03, 0.45, 0.03) * (1.0 - 0.7 * _open(s))
 
 
 def _block(s: Shape) -> float:
@@ -127,7 +128,9 @@ def _cylinder(s: Shape) -> float:
 def _ball(s: Shape) -> float:
     size = _between(s.long_m, 0.02, 0.30, 0.02) * _closed(s)
     tall = _between(s.height_m / max(s.long_m, 0.01), 0.6, 1.15, 0.15)
-    return _round(s) * size * tall * (1.0 - ramp(s.flat, 0.4, 0.55)) * (1.0 - ramp(s.lid, 0.1, 0.25))
+    return (
+        _round(s) * size * tall * (1.0 - ramp(s.flat, 0.4, 0.55)) * (1.0 - ramp(s.lid, 0.1, 0.25))
+    )
 
 
 def _anything(_: Shape) -> float:

@@ -27,7 +27,9 @@ class MergeSettings:
     contact_px: float = setting(15.0, "least pixels of contact")
     hollow: float = setting(-0.12, "how hollow a vessel's inside is: normals against positions")
     wall_hollow: float = setting(0.03, "the same for one wall of a vessel's inside")
-    wall_rim_m: float = setting(0.012, "how far apart the rims of a wall and the outside may be", unit="m")
+    wall_rim_m: float = setting(
+        0.012, "how far apart the rims of a wall and the outside may be", unit="m"
+    )
     wall_facing: float = setting(0.3, "how much a wall faces the outside: cosine")
     lid_share: float = setting(0.15, "share of upward pixels at the rim that makes a lid")
     lid_depth_m: float = setting(0.015, "how far below the top they count", unit="m")
@@ -39,7 +41,9 @@ class MergeSettings:
     part_gap_m: float = setting(0.03, "greatest gap in depth to the thing", unit="m")
     part_contact_px: float = setting(6.0, "least pixels of contact with the thing")
     vessel_rim_m: float = setting(0.035, "how much higher the outside's rim may be", unit="m")
-    vessel_chroma: float = setting(14.0, "how far apart the colours of inside and outside may be, a*b*")
+    vessel_chroma: float = setting(
+        14.0, "how far apart the colours of inside and outside may be, a*b*"
+    )
     vessel_chroma_same_hue: float = setting(35.0, "the same where the hues agree")
     vessel_hue_rad: float = setting(0.35, "within which hues agree", unit="rad")
     colour_contact_px: float = setting(15.0, "least pixels of contact of pieces of one colour")

@@ -28,7 +28,9 @@ class SegmentationSettings:
     """What counts as standing on the support, and where to cut. Pixel counts are for a focal length of 525 px."""
 
     floor_m: float = setting(0.006, "least height above the support", unit="m")
-    floor_per_z2: float = setting(0.006, "least height at 1 m; grows with z squared as depth noise does")
+    floor_per_z2: float = setting(
+        0.006, "least height at 1 m; grows with z squared as depth noise does"
+    )
     top_m: float = setting(0.45, "greatest height above the support", unit="m")
     tall_m: float = setting(0.25, "what leaves the image and reaches higher is no object", unit="m")
     range_m: float = setting(1.9, "farthest depth", unit="m")
@@ -69,7 +71,9 @@ def support_pixels(surface: Surface, settings: SegmentationSettings | None = Non
     """Pixels (H, W) of the support itself: the largest connected part near the plane."""
     settings = settings or SegmentationSettings()
     z = surface.depth
-    near = surface.valid & (np.abs(surface.height) < np.maximum(0.008, settings.floor_per_z2 * z * z))
+    near = surface.valid & (
+        np.abs(surface.height) < np.maximum(0.008, settings.floor_per_z2 * z * z)
+    )
     count, parts, stats, _ = cv2.connectedComponentsWithStats(near.astype(np.uint8))
     if count < 2:
         return near
@@ -107,7 +111,9 @@ def _without_tall(above: Mask, surface: Surface, settings: SegmentationSettings)
     return above & ~leaving[parts] & (surface.height < settings.top_m)
 
 
-def _inside_convex(outline: NDArray[np.float32], points: NDArray[np.float32], margin_m: float) -> Mask:
+def _inside_convex(
+    outline: NDArray[np.float32], points: NDArray[np.float32], margin_m: float
+) -> Mask:
     """Whether points (*P, 2) lie in a convex polygon (N, 2) widened by a margin."""
     centre = outline.mean(axis=0)
     inside = np.ones(points.shape[:-1], bool)
@@ -208,7 +214,9 @@ def _take_fringe(pieces: Labels, surface: Surface, above: Mask) -> Labels:
     return out
 
 
-def _ordered(pieces: Labels, surface: Surface, settings: SegmentationSettings, area: float) -> Labels:
+def _ordered(
+    pieces: Labels, surface: Surface, settings: SegmentationSettings, area: float
+) -> Labels:
     """Drop what is too small or too low, number the rest by decreasing size."""
     sizes = np.bincount(pieces.ravel(), minlength=1)
     keep = [

@@ -132,7 +132,10 @@ def depth_breaks(surface: Surface, jump_m: float, jump_per_m: float) -> Mask:
     allowed = np.maximum(jump_m, jump_per_m * depth)
     for dy, dx in ((0, 1), (1, 0)):
         ahead, behind = shifted(depth, dy * k, dx * k), shifted(depth, -dy * k, -dx * k)
-        ahead2, behind2 = shifted(depth, 2 * dy * k, 2 * dx * k), shifted(depth, -2 * dy * k, -2 * dx * k)
+        ahead2, behind2 = (
+            shifted(depth, 2 * dy * k, 2 * dx * k),
+            shifted(depth, -2 * dy * k, -2 * dx * k),
+        )
         far = np.float32(9.0)
         slope_ahead = np.where(ahead2 > 0, np.abs(ahead2 - ahead) * 2, far)
         slope_behind = np.where(behind2 > 0, np.abs(behind2 - behind) * 2, far)

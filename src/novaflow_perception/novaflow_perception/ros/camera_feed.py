@@ -1,140 +1,134 @@
-"""The newest messages of one RGB-D camera, kept as they came until somebody asks for them."""
+"""The newest images of one camera, kept as messages until someone wants a view."""
 
 from __future__ import annotations
 
 import threading
-import time
 from collections import deque
+from collections.abc import Callable
 from typing import Any
 
-from rclpy.callback_groups import ReentrantCallbackGroup
+from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.node import Node
-from rclpy.qos import qos_profile_sensor_data
+from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CameraInfo, Image
 
-from novaflow_core.camera import CameraModel
 from novaflow_core.errors import Code, PerceptionError
-from novaflow_perception.core.capture import CameraFrame, check_sizes
-from novaflow_ros.conversions import (
-    camera_info_from_msg,
-    color_from_msg,
-    depth_from_msg,
-    time_to_ns,
-)
+from novaflow_perception.core.capture import RawView
+from novaflow_ros import conversions
 
-KEPT = 12  # messages a topic
-SLOP_NS = 20_000_000  # how far colour and depth of one frame may be apart
+_SENSOR = QoSProfile(depth=5, reliability=ReliabilityPolicy.BEST_EFFORT)
 
 
 class CameraFeed:
-    """Subscribes to colour, aligned depth and both camera_infos of one camera."""
+    """Subscribes to one camera and pairs colour with depth by stamp."""
 
-    def __init__(self, node: Node, name: str, prefix: str) -> None:
-        """Subscribe below a topic prefix such as `/camera/camera`."""
+    def __init__(self, node: Node, name: str, prefix: str, depth_frames: int) -> None:
+        """Subscribe to `<prefix>/color/...` and `<prefix>/aligned_depth_to_color/...`."""
         self.name = name
-        self._node = node
-        self._news = threading.Condition()
-        topics: dict[str, tuple[str, Any]] = {
-            "color": (f"{prefix}/color/image_raw", Image),
-            "depth": (f"{prefix}/aligned_depth_to_color/image_raw", Image),
-            "color_info": (f"{prefix}/color/camera_info", CameraInfo),
-            "depth_info": (f"{prefix}/aligned_depth_to_color/camera_info", CameraInfo),
+        self._arrived = threading.Condition()
+        self._color: deque[Image] = deque(maxlen=max(8, depth_frames + 3))
+        self._depth: deque[Image] = deque(maxlen=max(8, depth_frames + 3))
+        self._infos: dict[str, CameraInfo] = {}
+        self._depth_frames = depth_frames
+        color, depth = f"{prefix}/color", f"{prefix}/aligned_depth_to_color"
+        self._topics = {
+            "color": f"{color}/image_raw",
+            "color_info": f"{color}/camera_info",
+            "depth": f"{depth}/image_raw",
+            "depth_info": f"{depth}/camera_info",
         }
-        self._topics = {part: topic for part, (topic, _) in topics.items()}
-        self._kept: dict[str, deque[Any]] = {part: deque(maxlen=KEPT) for part in topics}
-        group = ReentrantCallbackGroup()
+        group = MutuallyExclusiveCallbackGroup()
+        self._node = node
         self._subscriptions = [
             node.create_subscription(
-                kind,
-                topic,
-                lambda message, part=part: self._keep(part, message),
-                qos_profile_sensor_data,
-                callback_group=group,
+                kind, self._topics[key], self._stored(store), _SENSOR, callback_group=group
             )
-            for part, (topic, kind) in topics.items()
+            for key, kind, store in (
+                ("color", Image, self._color.append),
+                ("depth", Image, self._depth.append),
+                ("color_info", CameraInfo, lambda m: self._infos.__setitem__("color", m)),
+                ("depth_info", CameraInfo, lambda m: self._infos.__setitem__("depth", m)),
+            )
         ]
 
+    def _stored(self, store: Callable[[Any], None]) -> Callable[[Any], None]:
+        def on_message(message: Any) -> None:
+            with self._arrived:
+                store(message)
+                self._arrived.notify_all()
+
+        return on_message
+
+    def wait_newer(self, stamp_ns: int, timeout_s: float) -> bool:
+        """Wait until all topics speak and a pair is newer than a stamp; False when the time is over."""
+
+        def there() -> bool:
+            newest = self.newest_stamp_ns()
+            return newest is not None and newest >= stamp_ns and not self.silent_topics()
+
+        with self._arrived:
+            return self._arrived.wait_for(there, timeout_s)
+
     def destroy(self) -> None:
-        """End the subscriptions."""
+        """Unsubscribe."""
         for subscription in self._subscriptions:
             self._node.destroy_subscription(subscription)
 
-    def _keep(self, part: str, message: Any) -> None:
-        with self._news:
-            self._kept[part].append((time.monotonic(), message))
-            self._news.notify_all()
+    def newest_stamp_ns(self) -> int | None:
+        """Stamp of the newest pair of colour and depth [ns]; None without one."""
+        pair = self._newest_pair()
+        return None if pair is None else conversions.time_to_ns(pair[0].header.stamp)
 
-    def frames(
-        self, count: int, since: float, timeout_s: float, max_age_s: float
-    ) -> tuple[str, list[CameraFrame], CameraModel]:
-        """Wait for frames that arrive after `since` (monotonic [s]), oldest first.
+    def silent_topics(self) -> list[str]:
+        """Topics from which nothing came yet."""
+        heard = {
+            "color": bool(self._color),
+            "depth": bool(self._depth),
+            "color_info": "color" in self._infos,
+            "depth_info": "depth" in self._infos,
+        }
+        return [self._topics[key] for key, ok in heard.items() if not ok]
 
-        Returns:
-            The optical frame's name, `count` frames, and the colour intrinsics.
+    def raw_view(self) -> RawView:
+        """Convert the newest pair, and the depth images before it.
 
         Raises:
-            PerceptionError: NO_CAMERA naming the silent topics, STALE_IMAGE, CAMERA_INFO_MISMATCH.
+            PerceptionError: NO_CAMERA, naming the topics that are silent or whose stamps never meet.
+            ShapeError: If an image contradicts its own size.
         """
-        end = time.monotonic() + timeout_s
-        with self._news:
-            while not self._ready(count, since):
-                left = end - time.monotonic()
-                if left <= 0:
-                    raise self._silence(count, since, timeout_s)
-                self._news.wait(left)
-            pairs = self._pairs(since)[-count:]
-            model = camera_info_from_msg(self._kept["color_info"][-1][1])
-            depth_model = camera_info_from_msg(self._kept["depth_info"][-1][1])
-        color, depth = pairs[-1]
-        check_sizes(
-            self.name,
-            (color.height, color.width),
-            (depth.height, depth.width),
-            model,
-            depth_model,
-        )
-        age_s = (self._node.get_clock().now().nanoseconds - time_to_ns(color.header.stamp)) * 1e-9
-        if age_s > max_age_s:
-            raise PerceptionError(
-                Code.STALE_IMAGE,
-                f"camera '{self.name}': the newest image is {age_s:.2f} s old; "
-                f"at most {max_age_s:.2f} s is allowed. Are the clocks in step?",
-            )
-        frames = [
-            CameraFrame(time_to_ns(c.header.stamp), color_from_msg(c), depth_from_msg(d))
-            for c, d in pairs
-        ]
-        return color.header.frame_id, frames, model
-
-    def _ready(self, count: int, since: float) -> bool:
-        infos = self._kept["color_info"] and self._kept["depth_info"]
-        return bool(infos) and len(self._pairs(since)) >= count
-
-    def _pairs(self, since: float) -> list[tuple[Image, Image]]:
-        depths = [(time_to_ns(m.header.stamp), m) for t, m in self._kept["depth"] if t >= since]
-        out = []
-        for arrived, color in self._kept["color"]:
-            stamp = time_to_ns(color.header.stamp)
-            near = [(abs(s - stamp), i) for i, (s, _) in enumerate(depths)]
-            if arrived >= since and near and min(near)[0] <= SLOP_NS:
-                out.append((color, depths[min(near)[1]][1]))
-        return out
-
-    def _silence(self, count: int, since: float, timeout_s: float) -> PerceptionError:
-        silent = [
-            self._topics[part]
-            for part, kept in self._kept.items()
-            if not kept or (part in ("color", "depth") and kept[-1][0] < since)
-        ]
+        silent = self.silent_topics()
         if silent:
-            return PerceptionError(
+            raise PerceptionError(
                 Code.NO_CAMERA,
-                f"camera '{self.name}': nothing on {', '.join(silent)} for {timeout_s:.1f} s; "
-                "is the camera running?",
+                f"camera '{self.name}': nothing came on {', '.join(silent)}; is the camera's driver running?",
             )
-        got = len(self._pairs(since))
-        return PerceptionError(
-            Code.NO_CAMERA,
-            f"camera '{self.name}': {got} of {count} colour and depth images with one stamp "
-            f"arrived in {timeout_s:.1f} s; is enable_sync set?",
+        pair = self._newest_pair()
+        if pair is None:
+            raise PerceptionError(
+                Code.NO_CAMERA,
+                f"camera '{self.name}': no colour and depth image have the same stamp on "
+                f"{self._topics['color']} and {self._topics['depth']}; turn on the driver's sync",
+            )
+        color, depth = pair
+        earlier = [m for m in list(self._depth) if _stamp(m) < _stamp(depth)]
+        depths = [*earlier[len(earlier) - (self._depth_frames - 1) :], depth]
+        return RawView(
+            camera=self.name,
+            frame_id=color.header.frame_id,
+            stamp_ns=conversions.time_to_ns(color.header.stamp),
+            color=conversions.color_from_msg(color),
+            depths=[conversions.depth_from_msg(message) for message in depths],
+            color_model=conversions.camera_info_from_msg(self._infos["color"]),
+            depth_model=conversions.camera_info_from_msg(self._infos["depth"]),
         )
+
+    def _newest_pair(self) -> tuple[Image, Image] | None:
+        depths = {_stamp(message): message for message in list(self._depth)}
+        for color in reversed(list(self._color)):
+            if _stamp(color) in depths:
+                return color, depths[_stamp(color)]
+        return None
+
+
+def _stamp(message: Image) -> int:
+    return conversions.time_to_ns(message.header.stamp)

@@ -1,17 +1,15 @@
-"""Captures scenes, finds what the instruction names in them, and observes how the task ended."""
+"""perception_node: captures scenes, grounds instructions in them, and says whether a task is done."""
 
 from __future__ import annotations
 
-import time
 import traceback
 import uuid
 from collections import OrderedDict
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from rclpy.callback_groups import ReentrantCallbackGroup
+from rclpy.callback_groups import MutuallyExclusiveCallbackGroup, ReentrantCallbackGroup
 from rclpy.qos import DurabilityPolicy, QoSProfile
 from sensor_msgs.msg import Image, PointCloud2
 
@@ -20,41 +18,33 @@ from novaflow_core.grounding import Grounding
 from novaflow_core.registry import load_backend
 from novaflow_core.scene import Scene
 from novaflow_core.settings import setting
-from novaflow_msgs import msg as nf
+from novaflow_msgs.msg import CollisionScene
 from novaflow_msgs.srv import CaptureScene, GroundInstruction, ObserveOutcome
-from novaflow_perception.core.capture import make_view
+from novaflow_perception.core.capture import CaptureLimits, assemble
 from novaflow_perception.core.geometry import collision_scene
 from novaflow_perception.core.instruction import parse
-from novaflow_perception.core.outcome import observe
 from novaflow_perception.ros.camera_feed import CameraFeed
 from novaflow_ros import conversions
 from novaflow_ros.node import NovaflowNode, run
 from novaflow_ros.transforms import TransformBuffer
 
-SCENES_KEPT = 4
-CLOUD_POINTS = 20_000
-LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+_LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 
 
 @dataclass(frozen=True)
 class PerceptionSettings:
     """Parameters of perception_node."""
 
-    cameras: tuple[str, ...] = setting(("camera",), "Names of the cameras, the main one first.")
-    prefixes: tuple[str, ...] = setting(
-        ("/camera/camera",), "Topic prefix of each camera, e.g. /camera/camera."
+    planning_frame: str = setting("fr3_link0", "fixed frame of all 3D data")
+    cameras: tuple[str, ...] = setting(
+        ("camera:/camera/camera",), "cameras as name:topic_prefix; videos are made from the first"
     )
-    planning_frame: str = setting("fr3_link0", "Fixed frame of all 3D data.")
-    grounding: str = setting("tabletop", "Grounding backend.")
-    depth_frames: int = setting(
-        5, "Depth images that one capture averages; the scene must be at rest.", low=1, high=12
-    )
-    camera_timeout_s: float = setting(
-        3.0, "How long a capture waits for images.", unit="s", low=0.1, high=60.0
-    )
-    max_age_s: float = setting(
-        1.0, "Images older than this are refused.", unit="s", low=0.01, high=60.0
-    )
+    grounding: str = setting("tabletop", "grounding backend")
+    max_age_s: float = setting(1.0, "oldest image for a capture", unit="s", low=0.05, high=60.0)
+    wait_s: float = setting(3.0, "how long to wait for a camera", unit="s", low=0.0, high=60.0)
+    depth_frames: int = setting(5, "depth images that are merged", low=1, high=15)
+    scenes_kept: int = setting(6, "captured scenes that are kept", low=1, high=50)
+    cloud_points: int = setting(20000, "points of the published cloud", low=100, high=300000)
 
 
 class PerceptionNode(NovaflowNode[PerceptionSettings]):
@@ -63,146 +53,149 @@ class PerceptionNode(NovaflowNode[PerceptionSettings]):
     def __init__(self) -> None:
         """Declare the parameters."""
         super().__init__("perception_node", PerceptionSettings)
+        self._feeds: list[CameraFeed] = []
+        self._scenes: OrderedDict[str, Scene] = OrderedDict()
+        self._groundings: dict[str, Grounding] = {}
+        self._transforms: TransformBuffer | None = None
 
     def setup(self) -> None:
-        """Load the backend, subscribe to the cameras, open the services."""
-        names, prefixes = self.settings.cameras, self.settings.prefixes
-        if len(names) != len(prefixes) or not names:
-            raise PlatformError(
-                Code.INVALID_SETTING,
-                f"{len(names)} cameras and {len(prefixes)} prefixes; every camera needs one",
-            )
+        """Subscribe to the cameras, load the backend, open the services."""
         self._grounder = load_backend("grounding", self.settings.grounding)()
-        self._scenes: OrderedDict[str, tuple[Scene, Grounding | None]] = OrderedDict()
-        self._transforms = TransformBuffer(self)
-        self._feeds = [CameraFeed(self, n, p) for n, p in zip(names, prefixes, strict=True)]
-        group = ReentrantCallbackGroup()
-        self._servers = [
-            self.create_service(kind, name, self._answer(kind, work), callback_group=group)
-            for kind, name, work in (
-                (CaptureScene, "/novaflow/capture_scene", self._capture),
-                (GroundInstruction, "/novaflow/ground_instruction", self._ground),
-                (ObserveOutcome, "/novaflow/observe_outcome", self._observe),
+        if self._transforms is None:
+            self._transforms = TransformBuffer(self)
+        for entry in self.settings.cameras:
+            name, _, prefix = entry.partition(":")
+            if not name or not prefix:
+                raise PlatformError(
+                    Code.INVALID_SETTING,
+                    f"cameras holds '{entry}'; write name:topic_prefix, e.g. camera:/camera/camera",
+                )
+            self._feeds.append(CameraFeed(self, name, prefix, self.settings.depth_frames))
+        group, single = ReentrantCallbackGroup(), MutuallyExclusiveCallbackGroup()
+        self._services = [
+            self.create_service(kind, f"/novaflow/{name}", self._served(work), callback_group=cb)
+            for kind, name, work, cb in (
+                (CaptureScene, "capture_scene", self._capture_scene, group),
+                (GroundInstruction, "ground_instruction", self._ground_instruction, single),
+                (ObserveOutcome, "observe_outcome", self._observe_outcome, single),
             )
         ]
-        self._obstacles = self.create_publisher(
-            nf.CollisionScene, "/novaflow/collision_scene", LATCHED
+        self._collision = self.create_publisher(
+            CollisionScene, "/novaflow/collision_scene", _LATCHED
         )
-        self._cloud = self.create_publisher(PointCloud2, "/novaflow/scene_cloud", LATCHED)
-        self._mask = self.create_publisher(Image, "/novaflow/target_mask", LATCHED)
+        self._cloud = self.create_publisher(PointCloud2, "/novaflow/scene_cloud", _LATCHED)
+        self._mask = self.create_publisher(Image, "/novaflow/target_mask", _LATCHED)
 
     def teardown(self) -> None:
-        """End services and subscriptions."""
-        for server in self._servers:
-            self.destroy_service(server)
+        """Close the services and unsubscribe."""
+        for service in self._services:
+            self.destroy_service(service)
+        for publisher in (self._collision, self._cloud, self._mask):
+            self.destroy_publisher(publisher)
         for feed in self._feeds:
             feed.destroy()
+        self._feeds.clear()
 
-    def _answer(self, kind: Any, work: Callable[[Any], Any]) -> Callable[[Any, Any], Any]:
-        """Wrap a service: the one place where errors become codes."""
+    # --- services ---
+    def _served(self, work: Any) -> Any:
+        """Wrap a service: errors become its code and reason."""
 
-        def callback(request: Any, _response: Any) -> Any:
+        def call(request: Any, response: Any) -> Any:
             try:
                 if not self.active:
                     raise PlatformError(Code.NOT_ACTIVE, "perception_node is not active")
-                return work(request)
+                work(request, response)
             except NovaflowError as error:
                 self.get_logger().warning(str(error))
-                return kind.Response(code=int(error.code), reason=error.reason)
+                response.code, response.reason = int(error.code), error.reason
             except Exception as error:
                 self.get_logger().error(f"unexpected failure:\n{traceback.format_exc()}")
-                return kind.Response(
-                    code=int(Code.INTERNAL), reason=f"{type(error).__name__}: {error}"
-                )
+                response.code = int(Code.INTERNAL)
+                response.reason = f"{type(error).__name__}: {error}"
+            return response
 
-        return callback
+        return call
 
-    def _capture(self, request: CaptureScene.Request) -> CaptureScene.Response:
-        scene = self._take(list(request.cameras), request.max_age or self.settings.max_age_s)
-        self._cloud.publish(_cloud_message(scene))
-        return CaptureScene.Response(scene=conversions.scene_to_msg(scene))
+    def _capture_scene(self, request: Any, response: Any) -> None:
+        scene = self._capture(list(request.cameras), request.max_age or self.settings.max_age_s)
+        response.scene = conversions.scene_to_msg(scene)
+        self._cloud.publish(self._cloud_of(scene))
 
-    def _take(self, cameras: list[str], max_age_s: float) -> Scene:
-        unknown = set(cameras) - set(self.settings.cameras)
+    def _ground_instruction(self, request: Any, response: Any) -> None:
+        task = parse(request.instruction)
+        scene = self._scene(request.scene_id)
+        grounding = self._grounder.ground(scene, task)
+        self._groundings[scene.scene_id] = grounding
+        stamp_ns = scene.main.stamp_ns
+        obstacles = conversions.collision_scene_to_msg(collision_scene(scene, grounding), stamp_ns)
+        response.grounding = conversions.grounding_to_msg(grounding)
+        response.collision_scene = obstacles
+        response.target_cloud = conversions.cloud_to_msg(
+            grounding.points(scene, grounding.target), scene.planning_frame, stamp_ns
+        )
+        self._collision.publish(obstacles)
+        mask = grounding.mask(grounding.target).astype(np.uint8) * 255
+        self._mask.publish(conversions.image_to_msg(mask, "mono8", scene.main.frame_id, stamp_ns))
+
+    def _observe_outcome(self, request: Any, response: Any) -> None:
+        before = self._scene(request.scene_id)
+        grounding = self._groundings.get(request.scene_id)
+        flow = conversions.flow_from_msg(request.flow)
+        if grounding is None or flow is None:
+            missing = "grounded" if grounding is None else "given a flow"
+            raise PerceptionError(
+                Code.SCENE_UNKNOWN, f"scene '{request.scene_id}' was not {missing}"
+            )
+        from novaflow_perception.core.outcome import observe
+
+        names = [view.camera for view in before.views]
+        after = self._capture(names, self.settings.max_age_s, fresh=True)
+        outcome = observe(before, grounding, flow, after)
+        response.code, response.reason = int(outcome.code), outcome.reason
+        response.motion = conversions.pose_from_matrix(outcome.motion)
+        response.fit, response.scene_id_after = float(outcome.fit), after.scene_id
+
+    # --- scenes ---
+    def _capture(self, names: list[str], max_age_s: float, *, fresh: bool = False) -> Scene:
+        """Take a view of every named camera; a fresh one is newer than this call."""
+        known = {feed.name: feed for feed in self._feeds}
+        unknown = [name for name in names if name not in known]
         if unknown:
             raise PerceptionError(
-                Code.NO_CAMERA,
-                f"no camera is called {', '.join(sorted(unknown))}; "
-                f"there are {', '.join(self.settings.cameras)}",
+                Code.NO_CAMERA, f"no camera is called {unknown[0]}; known: {', '.join(known)}"
             )
-        since = time.monotonic()
+        assert self._transforms is not None
+        limits = CaptureLimits(max_age_s=max_age_s)
+        newer_than_ns = self.get_clock().now().nanoseconds - int(0 if fresh else max_age_s * 1e9)
         views = []
-        for feed in self._feeds:
-            if cameras and feed.name not in cameras:
-                continue
-            frame_id, frames, model = feed.frames(
-                self.settings.depth_frames, since, self.settings.camera_timeout_s, max_age_s
-            )
-            T_planning_camera = self._transforms.lookup(self.settings.planning_frame, frame_id)
-            views.append(make_view(feed.name, frame_id, frames, model, T_planning_camera))
-        scene = Scene(f"scene-{uuid.uuid4().hex[:12]}", self.settings.planning_frame, tuple(views))
-        self._remember(scene, None)
+        for feed in [known[name] for name in names] or self._feeds:
+            feed.wait_newer(newer_than_ns, self.settings.wait_s)  # images come in other threads
+            raw = feed.raw_view()
+            pose = self._transforms.lookup(self.settings.planning_frame, raw.frame_id)
+            views.append(assemble(raw, pose, self.get_clock().now().nanoseconds, limits))
+        scene = Scene(uuid.uuid4().hex[:12], self.settings.planning_frame, tuple(views))
+        self._scenes[scene.scene_id] = scene
+        while len(self._scenes) > self.settings.scenes_kept:
+            self._groundings.pop(self._scenes.popitem(last=False)[0], None)
         return scene
 
-    def _remember(self, scene: Scene, grounding: Grounding | None) -> None:
-        self._scenes[scene.scene_id] = (scene, grounding)
-        self._scenes.move_to_end(scene.scene_id)
-        while len(self._scenes) > SCENES_KEPT:
-            self._scenes.popitem(last=False)
-
-    def _recall(self, scene_id: str) -> tuple[Scene, Grounding | None]:
+    def _scene(self, scene_id: str) -> Scene:
         if scene_id not in self._scenes:
             raise PerceptionError(
                 Code.SCENE_UNKNOWN,
-                f"scene '{scene_id}' is not held; the last {SCENES_KEPT} are. Capture it again",
+                f"scene '{scene_id}' is not known here; kept are the last {len(self._scenes)}: "
+                f"{', '.join(self._scenes) or 'none'}",
             )
         return self._scenes[scene_id]
 
-    def _ground(self, request: GroundInstruction.Request) -> GroundInstruction.Response:
-        task = parse(request.instruction)
-        scene, _ = self._recall(request.scene_id)
-        grounding = self._grounder.ground(scene, task)
-        self._remember(scene, grounding)
-        view = scene.main
-        obstacles = conversions.collision_scene_to_msg(
-            collision_scene(scene, grounding), view.stamp_ns
+    def _cloud_of(self, scene: Scene) -> PointCloud2:
+        points = np.concatenate([view.points().reshape(-1, 3) for view in scene.views])
+        colors = np.concatenate([view.color.reshape(-1, 3) for view in scene.views])
+        seen = np.flatnonzero(np.isfinite(points[:, 0]))
+        seen = seen[:: max(1, -(-len(seen) // self.settings.cloud_points))]
+        return conversions.cloud_to_msg(
+            points[seen], scene.planning_frame, scene.main.stamp_ns, colors[seen]
         )
-        self._obstacles.publish(obstacles)
-        mask = grounding.mask(grounding.target).astype(np.uint8) * 255
-        self._mask.publish(conversions.image_to_msg(mask, "mono8", view.frame_id, view.stamp_ns))
-        points = grounding.points(scene, grounding.target)
-        return GroundInstruction.Response(
-            grounding=conversions.grounding_to_msg(grounding),
-            collision_scene=obstacles,
-            target_cloud=conversions.cloud_to_msg(points, scene.planning_frame, view.stamp_ns),
-        )
-
-    def _observe(self, request: ObserveOutcome.Request) -> ObserveOutcome.Response:
-        before, grounding = self._recall(request.scene_id)
-        flow = conversions.flow_from_msg(request.flow)
-        if grounding is None or flow is None:
-            raise PerceptionError(
-                Code.SCENE_UNKNOWN, f"scene '{request.scene_id}' was not grounded, or no flow came"
-            )
-        after = self._take([], self.settings.max_age_s)
-        outcome = observe(before, grounding, flow, after)
-        return ObserveOutcome.Response(
-            code=int(outcome.code),
-            reason=outcome.reason,
-            motion=conversions.pose_from_matrix(outcome.motion),
-            fit=float(outcome.fit),
-            scene_id_after=after.scene_id,
-        )
-
-
-def _cloud_message(scene: Scene) -> PointCloud2:
-    view = scene.main
-    points, colors = view.points().reshape(-1, 3), view.color.reshape(-1, 3)
-    known = np.flatnonzero(np.isfinite(points).all(axis=1))
-    kept = known[:: max(1, len(known) // CLOUD_POINTS)]
-    return conversions.cloud_to_msg(
-        points[kept], scene.planning_frame, view.stamp_ns, np.ascontiguousarray(colors[kept])
-    )
 
 
 def main() -> None:
