@@ -66,7 +66,9 @@ def test_gives_way_to_an_obstacle(solver, robot, make_scene):
     box = ("other_1", (0.495, 0.0, 0.27), (0.05, 0.05, 0.05))
     blind, aware = (
         solver.solve(problem(robot, make_scene())),
-        solver.solve(replace(problem(robot, make_scene(box)), weights=FollowWeights(collision=150))),
+        solver.solve(
+            replace(problem(robot, make_scene(box)), weights=FollowWeights(collision=150))
+        ),
     )
     model = CollisionModel(robot, make_scene(box), 0.04)
     assert model.clearance(aware.q).min() > model.clearance(blind.q).min() + 4e-3

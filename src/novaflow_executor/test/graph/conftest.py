@@ -79,6 +79,10 @@ class Graph:
     def log(self, name):
         return (self._folder / f"{name}.log").read_text()
 
+    def wait(self, name):
+        """Wait until a process has ended by itself."""
+        self._processes[name].wait(10.0)
+
     def pid(self, name):
         return self._processes[name].pid
 

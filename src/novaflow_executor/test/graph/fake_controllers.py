@@ -84,6 +84,11 @@ class FakeControllers(Node):
     def speed(self):
         return float(np.abs(self.qd).max())
 
+    def _knuckle_end(self):
+        """Where the fingers come to rest: at the goal, or before at the object."""
+        closing = self.knuckle_goal > self.knuckle
+        return min(self.knuckle_goal, self.object_position) if closing else self.knuckle_goal
+
     def _turn(self):
         next_s = time.monotonic()
         while not self._ends.is_set():
@@ -100,9 +105,8 @@ class FakeControllers(Node):
                 self._states.publish(message)
 
     def _step(self):
-        stop = min(self.knuckle_goal, self.object_position)
-        goal = stop if self.knuckle_goal > self.knuckle else self.knuckle_goal
-        change = np.clip(goal - self.knuckle, -GRIPPER_RATE * PERIOD_S, GRIPPER_RATE * PERIOD_S)
+        away = self._knuckle_end() - self.knuckle
+        change = np.clip(away, -GRIPPER_RATE * PERIOD_S, GRIPPER_RATE * PERIOD_S)
         self.knuckle += float(change)
         before = self.q
         if self._play is not None:
@@ -146,10 +150,8 @@ class FakeControllers(Node):
         goal = command.position[0] if self._parallel else command.position
         self.knuckle_goal = float(goal)
         result = ParallelGripperCommand.Result() if self._parallel else GripperCommand.Result()
-        before = None
-        while before != self.knuckle and not handle.is_cancel_requested:
-            before = self.knuckle
-            time.sleep(3 * PERIOD_S)
+        while abs(self.knuckle - self._knuckle_end()) > 1e-6 and not handle.is_cancel_requested:
+            time.sleep(PERIOD_S)
             if self._ends.is_set():
                 break
         result.reached_goal = abs(self.knuckle - self.knuckle_goal) < 1e-3

@@ -193,6 +193,14 @@ def test_lost_executor_does_not_leave_the_arm_moving(bench, number):
     bench.make_good("executor_node")
 
 
+def test_executor_that_is_told_to_end_stops_the_arm_first(bench):
+    bench.run_into(Phase.APPROACH)
+    os.kill(bench.graph.pid("executor_node"), signal.SIGTERM)
+    eventually(lambda: bench.arm.speed < 0.01, STOP_S)
+    bench.graph.wait("executor_node")
+    bench.start("executor_node")
+
+
 def test_missed_grasp_is_said(bench):
     bench.arm.object_position = CLOSED
     result = bench.run().end().result

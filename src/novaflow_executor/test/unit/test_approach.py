@@ -24,12 +24,14 @@ def test_rrt_goes_through_the_door():
     for way in (path, short):
         for a, b in zip(way[:-1], way[1:], strict=True):
             assert wall(rrt_connect.edge(a, b)).all()
-    length = lambda way: sum(np.abs(np.diff(np.stack(way), axis=0)).max(axis=1))
-    assert length(short) <= length(path) + 1e-9
+    lengths = [np.abs(np.diff(np.stack(way), axis=0)).max(axis=1).sum() for way in (short, path)]
+    assert lengths[0] <= lengths[1] + 1e-9
 
 
 def test_rrt_gives_up_behind_a_closed_wall():
-    closed = lambda q: np.abs(q[:, 0]) > 0.1
+    def closed(q):
+        return np.abs(q[:, 0]) > 0.1
+
     start, goal = np.array([-0.8, 0.0]), np.array([0.8, 0.0])
     assert rrt_connect.connect(closed, start, goal, -np.ones(2), np.ones(2), 60) is None
 

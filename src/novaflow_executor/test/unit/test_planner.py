@@ -171,9 +171,7 @@ def test_wrong_start_state(validator, plan, planner, scene):
 
 
 def test_gap_between_segments(validator, plan, planner, scene):
-    bad = changed(
-        plan, index_of(plan, "carry"), lambda t: replace(t, position=t.position + 0.1)
-    )
+    bad = changed(plan, index_of(plan, "carry"), lambda t: replace(t, position=t.position + 0.1))
     assert refused(validator, bad, planner.home, scene).code == Code.PLAN_START_STATE
 
 
@@ -195,14 +193,12 @@ def test_not_a_number(validator, plan, planner, scene):
 
 def test_joint_limit(validator, plan, planner, scene):
     index = index_of(plan, "return")
-    bump = lambda t: replace(
-        t,
-        position=t.position
-        + np.sin(np.linspace(0, np.pi, len(t.time_s)))[:, None] * [0, 0, 0, 3.0, 0, 0, 0],
-        time_s=t.time_s * 10,
-        velocity=t.velocity / 10,
-        acceleration=t.acceleration / 100,
-    )
+
+    def bump(t):
+        bend = np.sin(np.linspace(0, np.pi, len(t.time_s)))[:, None] * [0, 0, 0, 3.0, 0, 0, 0]
+        slow = replace(t, velocity=t.velocity / 10, acceleration=t.acceleration / 100)
+        return replace(slow, time_s=t.time_s * 10, position=t.position + bend)
+
     error = refused(validator, changed(plan, index, bump), planner.home, scene)
     assert error.code == Code.PLAN_JOINT_LIMIT
     assert "fr3_joint4" in error.reason
@@ -219,8 +215,9 @@ def test_velocity(validator, plan, planner, scene, honest):
 
 
 def test_acceleration(validator, plan, planner, scene):
-    jump = lambda t: replace(t, acceleration=t.acceleration * 5)
-    bad = changed(plan, index_of(plan, "reach"), jump)
+    bad = changed(
+        plan, index_of(plan, "reach"), lambda t: replace(t, acceleration=t.acceleration * 5)
+    )
     assert refused(validator, bad, planner.home, scene).code == Code.PLAN_ACCELERATION
 
 

@@ -39,9 +39,11 @@ def test_jacobian_equals_finite_differences(robot):
 def test_point_jacobian_equals_finite_differences(robot):
     q, step, local = samples(robot, 4), 1e-6, np.array([0.05, -0.02, 0.1])
     for frame in (0, 3, 7):
-        point = lambda q: (
-            robot.frames(q)[0][:, frame] @ local + robot.frames(q)[1][:, frame]  # noqa: B023
-        )
+
+        def point(q, frame=frame):
+            rotation, origin = robot.frames(q)
+            return rotation[:, frame] @ local + origin[:, frame]
+
         rotation, origin = robot.frames(q)
         jacobian = robot.point_jacobian(robot.axes(rotation), origin, point(q), frame)
         for i in range(robot.joint_count):
