@@ -19,6 +19,7 @@ Float = NDArray[np.float64]
 
 _DIRECTIONS = 72
 _CELL_M = 0.0015
+_COARSE_CELL_M = 0.006
 _HUBER_M = 0.0015
 
 
@@ -83,12 +84,13 @@ def fit_footprint(points: Float, support: Plane, toward_camera: Float | None = N
 
     centre, radius, round_residual = _fit(directions, reach, trust, np.ones((_DIRECTIONS, 1)))
     best = (round_residual, centre, radius, 0.0)
-    for yaw in np.radians(np.arange(0.0, 90.0, 1.0)):
-        shape = np.stack([abs(np.cos(angles - yaw)), abs(np.sin(angles - yaw))], -1)
-        centre, sides, residual = _fit(directions, reach, trust, shape)
-        # A rectangle has two unknowns more, so it must be clearly better.
-        if residual < 0.8 * round_residual and residual < best[0]:
-            best = (residual, centre, sides, float(yaw))
+    coarse = [_rectangle(directions, reach, trust, yaw) for yaw in range(0, 90, 4)]
+    near = 4 * int(np.argmin([fit[0] for fit in coarse]))
+    fine = [_rectangle(directions, reach, trust, yaw % 90) for yaw in range(near - 3, near + 4)]
+    rectangle = min([*coarse, *fine], key=lambda fit: fit[0])
+    # A rectangle has two unknowns more, so it must be clearly better.
+    if rectangle[0] < 0.8 * round_residual:
+        best = rectangle
     residual, centre, half, yaw = best
     is_round = half.size == 1
     return Footprint(
@@ -100,6 +102,17 @@ def fit_footprint(points: Float, support: Plane, toward_camera: Float | None = N
         top_m=float(top),
         residual_m=float(residual),
     )
+
+
+def _rectangle(
+    directions: Float, reach: Float, trust: Float, yaw_deg: int
+) -> tuple[float, Float, Float, float]:
+    yaw = float(np.radians(yaw_deg))
+    along = np.array([np.cos(yaw), np.sin(yaw)])
+    across = np.array([-np.sin(yaw), np.cos(yaw)])
+    shape = np.stack([abs(directions @ along), abs(directions @ across)], -1)
+    centre, sides, residual = _fit(directions, reach, trust, shape)
+    return residual, centre, sides, yaw
 
 
 def _fit(directions: Float, reach: Float, trust: Float, shape: Float) -> tuple[Float, Float, float]:
@@ -120,8 +133,15 @@ def _fit(directions: Float, reach: Float, trust: Float, shape: Float) -> tuple[F
 
 
 def _thin(flat: Float) -> Float:
-    """One point per cell of at least two: density and single stray points no longer matter."""
-    cells = np.floor(flat / _CELL_M).astype(np.int64)
-    _, index, counts = np.unique(cells, axis=0, return_index=True, return_counts=True)
-    kept = flat[index[counts >= 2]]
-    return kept if len(kept) >= 30 else flat
+    """One point per fine cell, without strays: neither density nor a single flying point counts.
+
+    A stray is alone in a cell that is coarse against the spacing of the pixels. The fine cells must
+    not ask for company: on a far top face, seen flat, pixels lie further apart than their size.
+    """
+    coarse = np.floor(flat / _COARSE_CELL_M).astype(np.int64)
+    _, owner, counts = np.unique(coarse, axis=0, return_inverse=True, return_counts=True)
+    kept = flat[counts[owner.ravel()] >= 3]
+    kept = kept if len(kept) >= 30 else flat
+    fine = np.floor(kept / _CELL_M).astype(np.int64)
+    _, index = np.unique(fine, axis=0, return_index=True)
+    return kept[index]
