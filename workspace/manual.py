@@ -43,6 +43,10 @@ against the scorer's.
   --spoiled K       how many candidates to hallucinate, to try the judge (default: 0)
   --candidates K    how many to imagine (default: 8)
   --json FILE       write outcome, scored, code, candidates, stage_s
+  --no-record       write no bag
+  --set name:=value an argument of the launch file, e.g. --set width:=640
+  --wait S          how long to wait for the graph [s] (default: 90)
+  --timeout S       how long the goal may take [s] (default: 900)
 
 Exit status: 0 only if verdict and scorer agree on success; 1 otherwise; 3 if the set-up is
 not complete.
@@ -85,6 +89,12 @@ Sends the goal to a graph that `./novaflow up` started, and shows the stages as 
 Ctrl-C cancels the goal: the arm stops, and the run folder is closed.
 
   --plan-only       stop after selection; nothing moves
+  --candidates K    how many to imagine (default: 8)
+  --seed N          of everything random (default: the node chooses)
+  --spoiled K       how many of them to hallucinate, to try the judge
+  --json FILE       write outcome, code, candidates, stage_s
+  --wait S          how long to wait for the graph [s] (default: 15)
+  --timeout S       how long the goal may take [s] (default: 900)
 
 Exit status: 0 if the product observed success.
 """,
@@ -99,6 +109,13 @@ Runs the graph on one view from files and reports candidate flows and the choice
 Reachability is not checked.
 
   --rgbd DIR        folder with the colour image, the depth image and the camera's intrinsics
+  --candidates K    how many to imagine (default: 8)
+  --seed N          of everything random (default: 1000)
+  --spoiled K       how many of them to hallucinate, to try the judge
+  --json FILE       write outcome, code, candidates, stage_s
+  --set name:=value an argument of the launch file, e.g. --set video:=file
+  --wait S          how long to wait for the graph [s] (default: 60)
+  --timeout S       how long the goal may take [s] (default: 900)
 
 Exit status: 0 if a flow was chosen.
 """,
@@ -112,7 +129,12 @@ Plays the sensor topics and the goal of runs/RUN through perception, generation 
 selection. Neither camera
 nor robot is needed.
 
-Exit status: 0 if the replay chose a flow.
+  --json FILE       write the result
+  --set name:=value an argument of the launch file
+  --wait S          how long to wait for the graph [s] (default: 60)
+  --timeout S       how long the goal may take [s] (default: 900)
+
+Exit status: 0 if the replay reaches the same selection.
 """,
     ),
 }

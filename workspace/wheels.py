@@ -27,6 +27,11 @@ def fix_paths() -> None:
     include = sysconfig.get_paths()["include"]
     for path in VENV.glob("share/**/*.cmake"):
         text = path.read_text()
-        fixed = _PYTHON.sub(include, _NUMPY.sub(numpy, text))
+        fixed = localised(text, include, numpy)
         if fixed != text:
             path.write_text(fixed)
+
+
+def localised(text: str, include: str, numpy: str) -> str:
+    """Replace the foreign folders of Python's and NumPy's headers by this machine's."""
+    return _PYTHON.sub(include, _NUMPY.sub(numpy, text))
