@@ -117,8 +117,7 @@ def _rectangle(
 
 def _fit(directions: Float, reach: Float, trust: Float, shape: Float) -> tuple[Float, Float, float]:
     design = np.hstack([directions, shape])
-    weight: Float = trust.copy()
-    error: Float = reach
+    weight, error = trust, reach
     solution = np.zeros(design.shape[1])
     for _ in range(8):
         root = np.sqrt(weight)

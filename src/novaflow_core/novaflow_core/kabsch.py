@@ -23,6 +23,7 @@ _ABSOLUTE_ITERATIONS = 8
 _BIWEIGHT_ITERATIONS = 10
 _BIWEIGHT_WIDTH = 4.685  # 95 % efficiency for Gaussian noise
 _SCALE_FLOOR_M = 2e-4  # below the best tracks' noise, so that perfect data is no special case
+_SETTLED_M = 1e-7
 _MIN_SPREAD_M = 1e-3  # of the second principal axis: points on a line do not fix a rotation
 
 
@@ -130,7 +131,10 @@ def _fit(
             ratio = np.minimum(distance / (_BIWEIGHT_WIDTH * scale), 1.0)
             robust = w * (1.0 - ratio**2) ** 2
         poses = _kabsch(a, b, robust)
-        distance = _distance(poses, a, b)
+        before, distance = distance, _distance(poses, a, b)
+        settled = np.abs(distance - before).max() < _SETTLED_M
+        if settled and (i >= _ABSOLUTE_ITERATIONS or distance.max() < _SCALE_FLOOR_M):
+            break
     scale = np.maximum(_median(distance, valid) * 1.4826, _SCALE_FLOOR_M)[:, None]
     agrees = valid & (distance <= 3.0 * scale)
     _demand(agrees.sum(axis=1), counts, min_support, place, "visible points agree")

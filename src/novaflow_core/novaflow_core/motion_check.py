@@ -11,13 +11,14 @@ from novaflow_core.footprint import Footprint
 from novaflow_core.kabsch import fit_rigid
 from novaflow_core.relations import (
     Points,
+    ReferencePlace,
     RelationCheck,
     check_footprint,
     direction_vector,
     footprint_of,
 )
 from novaflow_core.scene import Plane
-from novaflow_core.task import Direction, Motion, Relation, TaskSpec
+from novaflow_core.task import Direction, Motion, TaskSpec
 
 MIN_TRAVEL_M = 0.03
 MIN_TURN_RAD = float(np.radians(15.0))
@@ -66,31 +67,58 @@ def check_rigid_motion(
     T_planning_camera: Points,
 ) -> RelationCheck:
     """Check a motion (4, 4), `p_after = motion @ p_before`; see `check_motion`."""
-    foot = footprint_of(start, support, T_planning_camera)
-    checks: list[RelationCheck] = []
-    if task.relation is not None and reference_points is not None:
-        ended = moved_footprint(foot, motion, support)
-        if task.relation in (Relation.ON, Relation.IN, Relation.OVER):
-            ended = replace(ended, half=foot.half)
-        checks.append(
-            check_footprint(task.relation, ended, reference_points, support, T_planning_camera)
+    return MotionJudge(task, start, reference_points, support, T_planning_camera).check(motion)
+
+
+class MotionJudge:
+    """Checks many motions of one scene: where things stand is measured once."""
+
+    def __init__(
+        self,
+        task: TaskSpec,
+        start: Points,
+        reference_points: Points | None,
+        support: Plane,
+        T_planning_camera: Points,
+    ) -> None:
+        """Measure the footprints; see `check_motion` for the arguments and errors."""
+        self._task, self._start = task, start
+        self._support, self._T_planning_camera = support, T_planning_camera
+        self._foot = footprint_of(start, support, T_planning_camera)
+        self._place = (
+            ReferencePlace.measure(reference_points, support, T_planning_camera)
+            if task.relation is not None and reference_points is not None
+            else None
         )
-        checks.append(_stands(motion, support))
-    elif task.motion in (Motion.TILT, Motion.TURN, Motion.STRAIGHTEN):
-        checks.append(_check_rotation(task, start, motion, support, T_planning_camera))
-    else:
-        checks.append(_check_travel(task, foot, motion, support, T_planning_camera))
-    if task.motion in (Motion.PUSH, Motion.PULL):
-        rise = moved_footprint(foot, motion, support).bottom_m - foot.bottom_m
-        checks.append(
-            RelationCheck(
-                abs(rise) - MAX_SLIDE_RISE_M,
-                f"its bottom rises by {1e3 * rise:.0f} mm ({1e3 * MAX_SLIDE_RISE_M:.0f} allowed)",
+
+    def check(self, motion: Points) -> RelationCheck:
+        """Check a motion (4, 4), `p_after = motion @ p_before`."""
+        task, foot, support = self._task, self._foot, self._support
+        checks: list[RelationCheck] = []
+        if task.relation is not None and self._place is not None:
+            ended = moved_footprint(foot, motion, support)
+            checks.append(
+                check_footprint(task.relation, ended, self._place, support, self._T_planning_camera)
             )
+            checks.append(_stands(motion, support))
+        elif task.motion in (Motion.TILT, Motion.TURN, Motion.STRAIGHTEN):
+            checks.append(
+                _check_rotation(task, self._start, motion, support, self._T_planning_camera)
+            )
+        else:
+            checks.append(_check_travel(task, foot, motion, support, self._T_planning_camera))
+        if task.motion in (Motion.PUSH, Motion.PULL):
+            rise = moved_footprint(foot, motion, support).bottom_m - foot.bottom_m
+            checks.append(
+                RelationCheck(
+                    abs(rise) - MAX_SLIDE_RISE_M,
+                    f"its bottom rises by {1e3 * rise:.0f} mm "
+                    f"({1e3 * MAX_SLIDE_RISE_M:.0f} allowed)",
+                )
+            )
+        return RelationCheck(
+            max(check.error_m for check in checks), "; ".join(check.reason for check in checks)
         )
-    return RelationCheck(
-        max(check.error_m for check in checks), "; ".join(check.reason for check in checks)
-    )
 
 
 def tilt_rad(motion: Points, support: Plane) -> float:

@@ -92,7 +92,8 @@ def check_relation(
         PerceptionError: TARGET_LOST or REFERENCE_NOT_FOUND when there are too few points.
     """
     target = footprint_of(target_points, support, T_planning_camera, Code.TARGET_LOST)
-    return check_footprint(relation, target, reference_points, support, T_planning_camera)
+    place = ReferencePlace.measure(reference_points, support, T_planning_camera)
+    return check_footprint(relation, target, place, support, T_planning_camera)
 
 
 def footprint_of(
@@ -114,59 +115,76 @@ def footprint_of(
     return replace(foot, bottom_m=0.0) if foot.bottom_m < _STANDS_M else foot
 
 
-def check_footprint(
-    relation: Relation,
-    target: Footprint,
-    reference_points: Points,
-    support: Plane,
-    T_planning_camera: Points,
-) -> RelationCheck:
-    """Check a relation of a target whose footprint is known; see `check_relation`."""
-    other = footprint_of(reference_points, support, T_planning_camera, Code.REFERENCE_NOT_FOUND)
-    known = reference_points[np.isfinite(reference_points).all(axis=1)]
-    surface = _Surface(known @ support.basis().T, support.height(known))
-    if relation is Relation.ON:
-        return _check_on(target, other, surface)
-    if relation is Relation.IN:
-        return _check_in(target, other, surface)
-    if relation is Relation.OVER:
-        return _check_over(target, other)
-    return _check_beside(relation, target, other, view_axes(T_planning_camera, support), support)
-
-
 @dataclass(frozen=True)
-class _Surface:
-    """What is seen of a reference from above: (M, 2) in the plane's basis and (M,) heights [m]."""
+class ReferencePlace:
+    """Where a reference stands, and what is seen of it from above.
 
+    Attributes:
+        foot: Its footprint.
+        flat: (M, 2) its points in the plane's basis [m].
+        height: (M,) their heights [m].
+    """
+
+    foot: Footprint
     flat: Points
     height: Points
+
+    @classmethod
+    def measure(cls, points: Points, support: Plane, T_planning_camera: Points) -> ReferencePlace:
+        """Measure a reference from its points (M, 3).
+
+        Raises:
+            PerceptionError: REFERENCE_NOT_FOUND when there are too few points.
+        """
+        foot = footprint_of(points, support, T_planning_camera, Code.REFERENCE_NOT_FOUND)
+        known = points[np.isfinite(points).all(axis=1)]
+        return cls(foot, known @ support.basis().T, support.height(known))
 
     def under(self, centre: Points, radius: float) -> Points:
         """Heights (n,) within a radius of a place; empty when little is seen there."""
         near: Points = self.height[np.linalg.norm(self.flat - centre, axis=1) < radius]
         return near if near.size >= _MIN_SURFACE_POINTS else near[:0]
 
-    def well_radius(self, other: Footprint) -> float:
+    def well_radius(self) -> float:
         """Radius [m] within which the surface does not rise: a plate ends where its rim begins."""
-        whole = float(other.half.min())
-        inner = self.under(other.centre, 0.4 * whole)
+        whole = float(self.foot.half.min())
+        inner = self.under(self.foot.centre, 0.4 * whole)
         if inner.size == 0:
             return whole
         floor = float(np.median(inner))
-        rise = other.top_m - floor
+        rise = self.foot.top_m - floor
         if rise < _RIM_M:
             return whole
-        distance = np.linalg.norm(self.flat - other.centre, axis=1)
+        distance = np.linalg.norm(self.flat - self.foot.centre, axis=1)
         level = distance[self.height < floor + 0.3 * rise]
         return float(np.percentile(level, 95))
 
 
-def _check_on(target: Footprint, other: Footprint, surface: _Surface) -> RelationCheck:
+def check_footprint(
+    relation: Relation,
+    target: Footprint,
+    place: ReferencePlace,
+    support: Plane,
+    T_planning_camera: Points,
+) -> RelationCheck:
+    """Check a relation of a target whose footprint is known; see `check_relation`."""
+    if relation is Relation.ON:
+        return _check_on(target, place)
+    if relation is Relation.IN:
+        return _check_in(target, place)
+    if relation is Relation.OVER:
+        return _check_over(target, place.foot)
+    axes = view_axes(T_planning_camera, support)
+    return _check_beside(relation, target, place.foot, axes, support)
+
+
+def _check_on(target: Footprint, place: ReferencePlace) -> RelationCheck:
+    other = place.foot
     offset = float(np.linalg.norm(target.centre - other.centre))
-    well = surface.well_radius(other)
+    well = place.well_radius()
     foot = float(target.half.min())
     allowed = max(well - 0.9 * foot, 0.15 * well, 0.4 * (well if foot > well else 0.0))
-    under = surface.under(target.centre, max(0.6 * foot, 0.008))
+    under = place.under(target.centre, max(0.6 * foot, 0.008))
     low, high = (
         (float(np.percentile(under, 10)), float(np.percentile(under, 90)))
         if under.size
@@ -180,10 +198,11 @@ def _check_on(target: Footprint, other: Footprint, surface: _Surface) -> Relatio
     )
 
 
-def _check_in(target: Footprint, other: Footprint, surface: _Surface) -> RelationCheck:
+def _check_in(target: Footprint, place: ReferencePlace) -> RelationCheck:
+    other = place.foot
     offset = float(np.linalg.norm(target.centre - other.centre))
     allowed = max(0.8 * float(other.half.min()) - float(target.half.min()), _IN_OFFSET_M)
-    inside = surface.under(other.centre, 0.4 * float(other.half.min()))
+    inside = place.under(other.centre, 0.4 * float(other.half.min()))
     floor = float(np.percentile(inside, 20)) if inside.size else 0.0
     floor = floor if floor < other.top_m - _RIM_M else 0.0
     depth = other.top_m - target.bottom_m

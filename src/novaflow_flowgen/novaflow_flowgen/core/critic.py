@@ -22,14 +22,14 @@ from novaflow_core.errors import Code, NovaflowError, SelectionError
 from novaflow_core.flow import ObjectFlow
 from novaflow_core.grounding import Grounding
 from novaflow_core.kabsch import SequenceFit, fit_sequence
-from novaflow_core.motion_check import check_rigid_motion
+from novaflow_core.motion_check import MotionJudge
 from novaflow_core.scene import Scene
 from novaflow_core.task import Motion
 from novaflow_flowgen.core.judging import Selection, SelectorSettings
-from novaflow_flowgen.core.pixel_evidence import weigh_pixels
-from novaflow_flowgen.core.video_file import VideoSize, read_video
+from novaflow_flowgen.core.pixel_evidence import read_ends, weigh_pixels
 
 Float = NDArray[np.float64]
+Image = NDArray[np.uint8]
 
 _MOVES_M = 0.02  # shorter paths have no largest step worth speaking of
 _SMOOTH_JERK = 0.25  # second difference over path length at which smoothness is worth nothing
@@ -37,15 +37,23 @@ _GOAL_SLACK_M = 0.02  # how far inside of what is asked for still raises the sco
 
 
 @dataclass(frozen=True)
-class _Case:
-    """One candidate under judgement."""
+class _Bench:
+    """What all candidates of a scene share, measured once."""
 
     scene: Scene
     grounding: Grounding
+    target: Float  # (N, 3) points of the target in the scene [m]
+    judge: MotionJudge
+
+
+@dataclass(frozen=True)
+class _Case:
+    """One candidate under judgement."""
+
+    bench: _Bench
     candidate: FlowCandidate
     flow: ObjectFlow
     motion: SequenceFit
-    target: Float  # (N, 3) points of the target in the scene [m]
     feasibility: CandidateFeasibility | None
 
 
@@ -67,12 +75,10 @@ class Critic:
         if not candidates:
             raise SelectionError(Code.NO_CANDIDATES, "there are no candidates to choose from")
         asked = {item.candidate_id: item for item in feasibility}
-        target = grounding.points(scene, grounding.target)
+        bench = _set_up(scene, grounding)
         scores, ends = [], {}
         for candidate in candidates:
-            score, end = self._judge(
-                scene, grounding, candidate, target, asked.get(candidate.candidate_id)
-            )
+            score, end = self._judge(bench, candidate, asked.get(candidate.candidate_id))
             scores.append(score)
             if score.valid and end is not None:
                 ends[candidate.candidate_id] = end
@@ -89,13 +95,12 @@ class Critic:
 
     def _judge(
         self,
-        scene: Scene,
-        grounding: Grounding,
+        bench: _Bench,
         candidate: FlowCandidate,
-        target: Float,
         feasibility: CandidateFeasibility | None,
     ) -> tuple[CandidateScore, Float | None]:
         gates: list[Gate] = []
+        scene = bench.scene
 
         def failed(gate: Gate) -> tuple[CandidateScore, Float | None]:
             gates.append(gate)
@@ -116,14 +121,14 @@ class Critic:
             motion = fit_sequence(flow)
         except NovaflowError as error:
             return failed(Gate("support", 0.0, self._limits.seen_share_min, False, error.reason))
-        case = _Case(scene, grounding, candidate, flow, motion, target, feasibility)
+        case = _Case(bench, candidate, flow, motion, feasibility)
         for check in self._checks():
             for gate in check(case):
                 gates.append(gate)
             if not all(gate.passed for gate in gates):
                 return CandidateScore(candidate.candidate_id, 0.0, tuple(gates)), None
         score = self._worth(case, gates)
-        end = se3.apply(motion.poses[-1], np.nanmedian(target, axis=0))
+        end = se3.apply(motion.poses[-1], np.median(bench.target, axis=0))
         return CandidateScore(candidate.candidate_id, score, tuple(gates)), end
 
     def _checks(self) -> tuple[Callable[[_Case], Iterator[Gate]], ...]:
@@ -133,7 +138,7 @@ class Critic:
         )  # fmt: skip
 
     def _starts_on_target(self, case: _Case) -> Iterator[Gate]:
-        limits, view = self._limits, case.scene.main
+        limits, view = self._limits, case.bench.scene.main
         points = case.flow.points[0].astype(float)
         known = points[np.isfinite(points).all(axis=1)]
         local = se3.apply(se3.inverse(view.T_planning_camera), known)
@@ -142,7 +147,7 @@ class Critic:
         with np.errstate(invalid="ignore"):
             inside = ((at >= 0) & (at <= size)).all(axis=1)
         u, v = np.rint(at[inside]).astype(int).T
-        mask = case.grounding.mask(case.grounding.target)
+        mask = case.bench.grounding.mask(case.bench.grounding.target)
         off = abs(view.depth[v, u] - local[inside, 2])
         # The depth image has holes at edges and the flow is smoothed: missing depth is fine.
         on = mask[v, u] & ~(off > limits.start_depth_m)
@@ -204,7 +209,7 @@ class Critic:
 
     def _still_camera(self, case: _Case) -> Iterator[Gate]:
         moved = case.candidate.stats.get("background_motion_px", float("nan"))
-        limit = self._limits.background_motion_max * case.scene.main.model.width
+        limit = self._limits.background_motion_max * case.bench.scene.main.model.width
         yield Gate(
             "background_px", moved, limit, not moved > limit,
             f"the background moves by {moved:.1f} px ({limit:.1f} allowed)"
@@ -212,8 +217,8 @@ class Critic:
         )  # fmt: skip
 
     def _stays_above(self, case: _Case) -> Iterator[Gate]:
-        limits, support = self._limits, case.grounding.support
-        cloud = case.target[:: max(1, len(case.target) // 400)]
+        limits, support = self._limits, case.bench.grounding.support
+        cloud = case.bench.target[:: max(1, len(case.bench.target) // 400)]
         heights = np.stack([support.height(se3.apply(T, cloud)) for T in case.motion.poses])
         low = np.percentile(heights, 2, axis=1)
         sunk = float(min(low[0], 0.0) - low.min())
@@ -222,7 +227,7 @@ class Critic:
             f"it sinks {1e3 * max(sunk, 0.0):.0f} mm below its support "
             f"({1e3 * limits.below_support_max_m:.0f} allowed)",
         )  # fmt: skip
-        if case.grounding.task.motion in (Motion.PUSH, Motion.PULL):
+        if case.bench.grounding.task.motion in (Motion.PUSH, Motion.PULL):
             rise = float((low - low[0]).max())
             yield Gate(
                 "slide_m", rise, limits.slide_rise_max_m, rise <= limits.slide_rise_max_m,
@@ -231,31 +236,22 @@ class Critic:
             )  # fmt: skip
 
     def _does_what_is_said(self, case: _Case) -> Iterator[Gate]:
-        grounding, limit = case.grounding, self._limits.goal_error_max_m
-        name = "relation_m" if grounding.task.relation else "motion_m"
-        references = grounding.references
-        reference = grounding.points(case.scene, references[0]) if references else None
-        try:
-            check = check_rigid_motion(
-                grounding.task, case.target, case.motion.poses[-1], reference, grounding.support,
-                case.scene.main.T_planning_camera,
-            )  # fmt: skip
-        except NovaflowError as error:
-            yield Gate(name, float("nan"), limit, False, error.reason)
-            return
+        limit = self._limits.goal_error_max_m
+        name = "relation_m" if case.bench.grounding.task.relation else "motion_m"
+        check = case.bench.judge.check(case.motion.poses[-1])
         yield Gate(name, check.error_m, limit, check.error_m <= limit, check.reason)
 
     def _looks_real(self, case: _Case) -> Iterator[Gate]:
-        limits, view = self._limits, case.scene.main
+        limits, view = self._limits, case.bench.scene.main
         if not case.candidate.video_uri:
             yield Gate("video", float("nan"), 0.0, True, "there is no video to look at")
             return
         try:
-            frames = _frames(case.candidate, VideoSize(view.model.width, view.model.height))
+            first, last = _ends(case.candidate, (view.model.width, view.model.height))
         except NovaflowError as error:
             yield Gate("video", float("nan"), 0.0, False, error.reason)
             return
-        seen = weigh_pixels(frames, case.flow, view, case.grounding)
+        seen = weigh_pixels(first, last, case.flow, view, case.bench.grounding)
         for name, value, limit, passed, text in (
             ("present", seen.present_share, limits.present_share_min,
              not seen.present_share < limits.present_share_min,
@@ -303,7 +299,7 @@ def make_critic(settings: SelectorSettings) -> Critic:
 
 def _path(case: _Case) -> Float:
     """Positions (T, 3) [m] of the target's middle."""
-    middle = np.median(case.target, axis=0) if len(case.target) else np.zeros(3)
+    middle = np.median(case.bench.target, axis=0) if len(case.bench.target) else np.zeros(3)
     return np.asarray(case.motion.poses[:, :3, :3] @ middle + case.motion.poses[:, :3, 3])
 
 
@@ -327,9 +323,9 @@ def _scale_change(flow: ObjectFlow) -> float:
     return worst
 
 
-def _frames(candidate: FlowCandidate, size: VideoSize) -> NDArray[np.uint8]:
+def _ends(candidate: FlowCandidate, size: tuple[int, int]) -> tuple[Image, Image]:
     path = Path(unquote(urlparse(candidate.video_uri).path))
-    video = read_video(path, size)
+    ends = read_ends(path, size)
     if candidate.video_sha256:
         found = hashlib.sha256(path.read_bytes()).hexdigest()
         if found != candidate.video_sha256:
@@ -337,7 +333,16 @@ def _frames(candidate: FlowCandidate, size: VideoSize) -> NDArray[np.uint8]:
                 Code.INVALID_MESSAGE,
                 f"{path.name} is not the video that was lifted: its hash differs",
             )
-    return video.frames
+    return ends
+
+
+def _set_up(scene: Scene, grounding: Grounding) -> _Bench:
+    target = grounding.points(scene, grounding.target)
+    references = grounding.references
+    reference = grounding.points(scene, references[0]) if references else None
+    camera = scene.main.T_planning_camera
+    judge = MotionJudge(grounding.task, target, reference, grounding.support, camera)
+    return _Bench(scene, grounding, target, judge)
 
 
 def _choose(

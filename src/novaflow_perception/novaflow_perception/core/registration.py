@@ -1,0 +1,214 @@
+"""Where is an object that was seen before? Its points, moved, against a new colour and depth image.
+
+The points carry their colours. A motion is judged by the share of points whose pixel in the new
+view shows the same colour at the same depth; a pixel that shows something nearer hides the point
+and says nothing, one that shows something farther contradicts it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from novaflow_core import se3
+from novaflow_core.scene import Plane, RgbdView
+
+Float = NDArray[np.float64]
+Mask = NDArray[np.bool_]
+
+_MODEL_POINTS = 1500
+_SEARCH_POINTS = 260
+_DEPTH_M = 0.010
+_COLOUR = 75.0  # distance of RGB colours, 0..255 a channel, that shading explains
+_BLUR = (5, 5)
+_REFINE_STEPS = 16
+_STARTS = 4
+
+
+@dataclass(frozen=True)
+class ObjectModel:
+    """What was seen of an object.
+
+    Attributes:
+        points: (K, 3) [m], planning frame.
+        colours: (K, 3) RGB, 0..255.
+    """
+
+    points: Float
+    colours: Float
+
+    @classmethod
+    def from_view(
+        cls, view: RgbdView, mask: Mask, count: int = _MODEL_POINTS, seed: int = 0
+    ) -> ObjectModel:
+        """Take points of a mask; its border, where depth mixes two surfaces, is left out."""
+        inner = cv2.erode(mask.astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
+        kept = inner if inner.sum() > 0.4 * mask.sum() else mask
+        depth = np.nan_to_num(view.depth, nan=0.0).astype(np.float32)
+        smooth = cv2.medianBlur(depth, 5)
+        v, u = np.nonzero(kept & (smooth > 0))
+        pick = np.random.default_rng(seed).permutation(len(v))[:count]
+        v, u = v[pick], u[pick]
+        local = view.model.lift_pixels(np.stack([u, v], -1), smooth[v, u])
+        colours = cv2.blur(view.color, _BLUR)[v, u].astype(float)
+        return cls(se3.apply(view.T_planning_camera, local), colours)
+
+    def thinned(self, count: int) -> ObjectModel:
+        """Every n-th point, about `count` in all; the points are in random order."""
+        return ObjectModel(self.points[:count], self.colours[:count])
+
+
+@dataclass(frozen=True)
+class Fit:
+    """How well a motion explains a view.
+
+    Attributes:
+        share: Points seen where they should be, among those that are not hidden; 0..1.
+        hidden_share: Points that something nearer hides or that lie outside the image.
+    """
+
+    share: float
+    hidden_share: float
+
+
+@dataclass(frozen=True)
+class NewView:
+    """A view, prepared for looking points up in it."""
+
+    view: RgbdView
+
+    @cached_property
+    def depth(self) -> Float:
+        """(H, W) [m], median filtered; NaN where nothing was seen."""
+        smooth = cv2.medianBlur(np.nan_to_num(self.view.depth, nan=0.0).astype(np.float32), 5)
+        return np.where(smooth > 0, smooth, np.nan).astype(float)
+
+    @cached_property
+    def colour(self) -> NDArray[np.uint8]:
+        """(H, W, 3) RGB, blurred as the model's colours are."""
+        return np.asarray(cv2.blur(self.view.color, _BLUR), np.uint8)
+
+    def look(self, points: Float) -> tuple[Float, Float, Float]:
+        """Depth expected and depth seen (K,), and colour seen (K, 3); NaN outside the image."""
+        local = se3.apply(se3.inverse(self.view.T_planning_camera), points)
+        at = np.nan_to_num(self.view.model.project(local), nan=-1e6)
+        u, v = np.rint(np.clip(at, -1e6, 1e6)).astype(int).T
+        size = self.view.model
+        inside = (u >= 0) & (v >= 0) & (u < size.width) & (v < size.height)
+        u, v = np.where(inside, u, 0), np.where(inside, v, 0)
+        seen = np.where(inside, self.depth[v, u], np.nan)
+        return local[..., 2], seen, self.colour[v, u].astype(float)
+
+    def surface(self, points: Float) -> tuple[Float, Float]:
+        """Seen points (K, 3) and normals (K, 3) at the pixels of points; NaN where unknown."""
+        model, T = self.view.model, self.view.T_planning_camera
+        local = se3.apply(se3.inverse(T), points)
+        at = np.rint(np.clip(np.nan_to_num(model.project(local), nan=-1e6), -1e6, 1e6))
+        reach = 3
+        inside = (at >= reach).all(axis=1)
+        inside &= (at[:, 0] < model.width - reach) & (at[:, 1] < model.height - reach)
+        at = np.where(inside[:, None], at, reach).astype(int)
+
+        def lifted(du: int, dv: int) -> Float:
+            u, v = at[:, 0] + du, at[:, 1] + dv
+            return model.lift_pixels(np.stack([u, v], -1), self.depth[v, u])
+
+        middle = np.where(inside[:, None], lifted(0, 0), np.nan)
+        normal = np.cross(
+            lifted(reach, 0) - lifted(-reach, 0), lifted(0, reach) - lifted(0, -reach)
+        )
+        normal /= np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-12)
+        return se3.apply(T, middle), normal @ T[:3, :3].T
+
+
+def fit_of(model: ObjectModel, motion: Float, new: NewView) -> Fit:
+    """Compare a moved model with a view."""
+    agrees, hidden, known = _votes(model, motion, new)
+    open_count = int((known & ~hidden).sum())
+    share = float(agrees.sum()) / open_count if open_count >= 12 else 0.0
+    return Fit(share, float((hidden | ~known).mean()))
+
+
+def search(
+    model: ObjectModel, guess: Float, new: NewView, support: Plane, *, reach_m: float = 0.045
+) -> tuple[Float, Fit]:
+    """Find the motion (4, 4) near a guess that explains the view best.
+
+    A grid over places, heights and turns about the support's normal, then point-to-plane
+    alignment of the best few in all six degrees of freedom.
+    """
+    few = model.thinned(_SEARCH_POINTS)
+    centre = se3.apply(guess, model.points.mean(axis=0))
+    found: list[tuple[float, Float]] = []
+    for offset in _offsets(support, reach_m):
+        for turn in (-0.35, 0.0, 0.35):
+            spin = se3.exp_so3(turn * support.normal)
+            step = se3.from_rt(spin, centre + offset - spin @ centre)
+            motion = step @ guess
+            found.append((fit_of(few, motion, new).share, motion))
+    found.sort(key=lambda item: -item[0])
+    starts = [guess, *(motion for _, motion in found[:_STARTS])]
+    refined = [_refine(model.thinned(3 * _SEARCH_POINTS), start, new) for start in starts]
+    refined += starts
+    fits = [fit_of(model, motion, new) for motion in refined]
+    best = int(np.argmax([fit.share for fit in fits]))
+    return refined[best], fits[best]
+
+
+def _offsets(support: Plane, reach_m: float) -> list[Float]:
+    steps = np.arange(-3, 4) * (reach_m / 3)
+    heights = (-0.02, 0.0, 0.02, 0.04)
+    basis = support.basis()
+    return [
+        x * basis[0] + y * basis[1] + z * support.normal
+        for x in steps
+        for y in steps
+        for z in heights
+        if np.hypot(x, y) <= reach_m + 1e-9
+    ]
+
+
+def _votes(model: ObjectModel, motion: Float, new: NewView) -> tuple[Mask, Mask, Mask]:
+    """Which points (K,) agree, which are hidden, and which have a depth to compare with."""
+    expected, seen, colour = new.look(se3.apply(motion, model.points))
+    known = np.isfinite(seen)
+    with np.errstate(invalid="ignore"):
+        close = abs(seen - expected) < _DEPTH_M
+        nearer = seen < expected - _DEPTH_M
+    same = np.linalg.norm(colour - model.colours, axis=1) < _COLOUR
+    # Something nearer in the object's own colour is the object itself, elsewhere.
+    return close & same, nearer & ~same, known
+
+
+def _refine(model: ObjectModel, start: Float, new: NewView) -> Float:
+    """Point-to-plane alignment with projective correspondences."""
+    motion = start
+    for i in range(_REFINE_STEPS):
+        points = se3.apply(motion, model.points)
+        surface, normal = new.surface(points)
+        _, _, colour = new.look(points)
+        gap = np.linalg.norm(surface - points, axis=1)
+        gate = np.interp(i, [0, _REFINE_STEPS - 1], [0.03, 0.008])
+        with np.errstate(invalid="ignore"):
+            used = (gap < gate) & np.isfinite(normal).all(axis=1)
+        used &= np.linalg.norm(colour - model.colours, axis=1) < _COLOUR
+        if used.sum() < 30:
+            return motion
+        p, n = points[used], normal[used]
+        centre = p.mean(axis=0)
+        design = np.hstack([np.cross(p - centre, n), n])
+        error = np.einsum("kd,kd->k", surface[used] - p, n)
+        weight = 1.0 / np.maximum(abs(error), 0.002)
+        normal_matrix = design.T @ (weight[:, None] * design)
+        # What the surface does not fix (a cup's yaw, a plate's place) stays as it was.
+        damping = 0.02 * np.trace(normal_matrix) / 6 * np.diag([0.003] * 3 + [1.0] * 3)
+        twist = np.linalg.solve(normal_matrix + damping, design.T @ (weight * error))
+        spin = se3.exp_so3(twist[:3])
+        motion = se3.from_rt(spin, centre + twist[3:] - spin @ centre) @ motion
+        if np.linalg.norm(twist[3:]) < 5e-5 and np.linalg.norm(twist[:3]) < 5e-4 and i > 8:
+            break
+    return motion
