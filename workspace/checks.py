@@ -42,8 +42,8 @@ def _linters() -> list[tuple[str, list[str]]]:
     prose = [name for name in PROSE if (ROOT / name).exists()]
     cores = [str(p.relative_to(ROOT)) for p in sorted(ROOT.glob("src/*/novaflow_*/core"))]
     return [
-        ("ruff check", [f"{tool}ruff", "check", "--quiet", *code]),
-        ("ruff format", [f"{tool}ruff", "format", "--check", "--quiet", *code]),
+        ("ruff check", [f"{tool}ruff", "check", "--quiet", "--output-format", "concise", *code]),
+        ("ruff format", [f"{tool}ruff", "format", "--check", "--output-format", "concise", *code]),
         ("mypy, strict", [f"{tool}mypy", "src/novaflow_core/novaflow_core", "workspace", *cores]),
         ("import-linter", [f"{tool}lint-imports"]),
         ("codespell", [f"{tool}codespell", *prose]),

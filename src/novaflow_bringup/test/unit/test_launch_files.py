@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import os
 from dataclasses import is_dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -32,7 +33,7 @@ def started(tmp_path: Path, cell: str, *arguments: str) -> dict[str, tuple[str, 
     for start in launcher.describe(words, str(tmp_path)).starts:
         program = next(Path(w) for w in start.command if "/lib/" in w)
         values: dict = {}
-        for flag, file in zip(start.command, start.command[1:], strict=False):
+        for flag, file in pairwise(start.command):
             if flag == "--params-file":
                 for key, section in yaml.safe_load(Path(file).read_text()).items():
                     if key in ("/**", f"/{program.name}"):

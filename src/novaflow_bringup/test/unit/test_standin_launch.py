@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -22,7 +23,6 @@ pytestmark = pytest.mark.skipif(
 PACKAGE = "cell_of_the_test"
 HEADER = """
 from launch import LaunchDescription
-from launch.actions import *
 from launch.actions import DeclareLaunchArgument, ExecuteProcess, GroupAction
 from launch.actions import IncludeLaunchDescription, LogInfo
 from launch.conditions import IfCondition, UnlessCondition
@@ -32,7 +32,7 @@ from launch.substitutions import PathJoinSubstitution, ThisLaunchFileDir
 from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterValue
 from launch_ros.substitutions import FindPackageShare
-""".replace("from launch.actions import *\n", "")
+"""
 
 
 @pytest.fixture
@@ -62,7 +62,7 @@ def describe(package: Path, body: str, *arguments: str, name: str = "x.launch.py
 def parameters(command: tuple[str, ...]) -> dict:
     """All parameters that a node's command line carries, by key of the file."""
     out: dict = {}
-    for flag, value in zip(command, command[1:], strict=False):
+    for flag, value in pairwise(command):
         if flag == "--params-file":
             out.update(yaml.safe_load(Path(value).read_text()))
     return out
@@ -170,9 +170,8 @@ class Launched:
             for mode in modes
         )
         file = folder / "x.launch.py"
-        file.write_text(
-            f"{HEADER}\ndef generate_launch_description():\n    return LaunchDescription([{runs}])\n"
-        )
+        body = f"    return LaunchDescription([{runs}])\n"
+        file.write_text(f"{HEADER}\ndef generate_launch_description():\n{body}")
         self.log = folder / "log.txt"
         with self.log.open("w") as stream:
             self.process = subprocess.Popen(
