@@ -1,8 +1,8 @@
 """Grasp backend `antipodal`: two opposite faces between the pads, found by geometry alone.
 
-A gripper that comes down along its approach axis sweeps columns. What stands in the columns between the pads must
-be one piece that fits, the columns of the fingers and the palm must be empty. A block across two faces and the wall
-of an open vessel are the same case: one piece between two gaps.
+A gripper that comes down along its approach axis sweeps columns. What stands in the columns between
+the pads must be one piece that fits, the columns of the fingers and the palm must be empty. A block
+across two faces and the wall of an open vessel are the same case: one piece between two gaps.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class Antipodal:
     """Proposes antipodal grasps from above, upright and tilted; see `GraspProposer`."""
 
     def propose(self, request: GraspRequest) -> tuple[Grasp, ...]:
-        """Return at most 50 grasps, best first; half turns about the approach are left to the caller."""
+        """Return at most 50 grasps, best first; half turns about the approach are not listed."""
         shape = object_shape(request.points, request.scene.support)
         seeds = _spread(shape.surface[shape.surface[:, 2] > shape.top - 0.012], SEEDS)
         reasons: dict[str, int] = {}
@@ -79,7 +79,8 @@ class Antipodal:
             raise GraspError(
                 Code.NO_GRASP,
                 f"none of {tried} placements of the gripper takes the object "
-                f"({shape.top * 1e3:.0f} mm high, opening {request.gripper.max_opening * 1e3:.0f} mm): {why}",
+                f"({shape.top * 1e3:.0f} mm high, opening "
+                f"{request.gripper.max_opening * 1e3:.0f} mm): {why}",
             )
         frame = shape.T_planning_support
         return tuple(
@@ -88,7 +89,7 @@ class Antipodal:
 
 
 def _turns(shape: ObjectShape) -> Array:
-    """Angles [rad] of closing directions: a regular fan, and the sides of the tightest rectangle around the top."""
+    """Closing directions [rad]: a regular fan, and the sides of the top's tightest rectangle."""
     fan = np.arange(TURNS) * np.pi / TURNS
     top = shape.surface[shape.surface[:, 2] > shape.top - 0.012][:, :2]
     angles = np.linspace(0, np.pi / 2, 91)[:-1]
@@ -150,7 +151,7 @@ def _evaluate(
                 continue
             to_centre = shape.centre - tcp[:2]
             along, aside = to_centre @ R_support_tcp[:2, 0], to_centre @ _side(turn)
-            # weight beside the closing axis turns the object between the pads; along it the pads hold it flat
+            # weight beside the closing axis turns the object between the pads; along it, it cannot
             steady = np.exp(-((aside / 0.02) ** 2)) * np.exp(-((along / 0.12) ** 2))
             score = float(quality * steady * np.cos(tilt) ** 4)
             out.append(
@@ -221,7 +222,7 @@ def _place(
 
 
 def _faces(xs: Array, ys: Array, centre: float) -> tuple[Array, Array] | None:
-    """Angles (2,) [rad] between the closing axis and the faces' normals, and their unevenness (2,) [m]."""
+    """Angles (2,) [rad] of the faces' normals to the closing axis, their unevenness (2,) [m]."""
     bins = np.clip(((ys + 0.011) / 0.022 * 4).astype(int), 0, 3)
     rows = []
     for k in range(4):

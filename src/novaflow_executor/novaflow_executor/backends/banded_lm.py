@@ -1,4 +1,4 @@
-"""Motion backend `banded_lm`: Levenberg-Marquardt whose steps come from a banded Cholesky factorisation (LAPACK)."""
+"""Motion backend `banded_lm`: Levenberg-Marquardt with a banded Cholesky factorisation."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ def _take(all_of: Linearisation, index: NDArray[np.int_]) -> Linearisation:
 
 
 def _step(at: Linearisation, damping: Array, smooth2: float) -> tuple[Array, Array]:
-    """Damped Gauss-Newton steps (B, T, N) and the decrease (B,) that the model predicts for them."""
+    """Damped Gauss-Newton steps (B, T, N) and the decrease (B,) that the model predicts."""
     batch, steps, count = at.gradient.shape
     inner = np.full(steps, 2 * smooth2)
     inner[[0, -1]] = smooth2

@@ -68,7 +68,7 @@ def free_path(
     if path is None:
         raise ExecutionError(
             Code.APPROACH_NOT_FOUND,
-            f"{name}: no free path over {np.abs(q_to - q_from).max():.2f} rad after {tries} samples "
-            f"among {len(collision.box_names)} obstacles",
+            f"{name}: no free path over {np.abs(q_to - q_from).max():.2f} rad after {tries} "
+            f"samples among {len(collision.box_names)} obstacles",
         )
     return np.stack(rrt_connect.shortcut(is_free, path))

@@ -1,4 +1,4 @@
-"""What the arm, the gripper and the held object may touch: one model, evaluated for many configurations at once."""
+"""What arm, gripper and held object may touch: one model for many configurations at once."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ class CollisionModel:
         )
         self._box_half = np.array([box.size for box in boxes], float).reshape(-1, 3) / 2
         self._plane = None if scene is None else scene.support
-        # the part of the arm that is bolted down, and the first link on it, stand next to the support
+        # the bolted part of the arm and the first link on it stand next to the support
         reach = np.repeat((frame > 1)[:, None], len(boxes) + 1, axis=1)
         if carried is not None:
             skipped = [n in carried.ignored for n in ("support", *self.box_names)]

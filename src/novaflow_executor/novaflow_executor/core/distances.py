@@ -1,4 +1,4 @@
-"""Distances between capsules and planes, boxes and each other, batched. A negative value is a penetration."""
+"""Distances of segments to planes, boxes and each other, batched; negative is a penetration."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ def segment_plane(a: Array, b: Array, normal: Array, offset: float) -> tuple[Arr
 def segment_box(a: Array, b: Array, half: Array) -> tuple[Array, Array, Array]:
     """Exact distance between segments and boxes that are centred and aligned with the axes.
 
-    The squared distance along a segment is convex; its derivative is piecewise linear with breaks where the
-    segment crosses a face's plane. The root lies in the piece where the derivative changes its sign.
+    The squared distance along a segment is convex; its derivative is piecewise linear with breaks
+    where the segment crosses a face's plane. The root lies in the piece where its sign changes.
 
     Args:
         a: (*B, 3) first ends in the box's frame [m].
@@ -37,7 +37,8 @@ def segment_box(a: Array, b: Array, half: Array) -> tuple[Array, Array, Array]:
         half: (*B, 3) or (3,) half extents [m].
 
     Returns:
-        Distance (*B,) [m], negative inside; closest point of the segment (*B, 3); outward normal (*B, 3).
+        Distance (*B,) [m], negative inside; the segment's closest point and the outward normal
+        there (*B, 3).
     """
     d = b - a
     half = np.broadcast_to(half, a.shape)
@@ -59,20 +60,19 @@ def segment_box(a: Array, b: Array, half: Array) -> tuple[Array, Array, Array]:
     before = np.maximum((slope < -1e-12).sum(axis=-1) - 1, 0)
     after = np.minimum(7, 8 - np.maximum((slope > 1e-12).sum(axis=-1), 1))
     after = np.maximum(after, before)
-    pick = lambda values, index: np.take_along_axis(values, index[..., None], axis=-1)[..., 0]  # noqa: E731
     t0, t1, s0, s1 = (
-        pick(breaks, before),
-        pick(breaks, after),
-        pick(slope, before),
-        pick(slope, after),
+        _pick(breaks, before),
+        _pick(breaks, after),
+        _pick(slope, before),
+        _pick(slope, after),
     )
     span = s1 - s0
     share = np.where(span > 1e-15, np.clip(-s0 / np.where(span > 1e-15, span, 1.0), 0, 1), 0.5)
     inner = (np.abs(slope) <= 1e-12) & (np.abs(excess).max(axis=-1) < 1e-12)
-    # a segment that passes through the box: the middle of the part inside stands for the deepest point
+    # passing through the box, the middle of the part inside stands for the deepest point
     first = np.argmax(inner, axis=-1)
     last = 7 - np.argmax(inner[..., ::-1], axis=-1)
-    middle = 0.5 * (pick(breaks, first) + pick(breaks, last))
+    middle = 0.5 * (_pick(breaks, first) + _pick(breaks, last))
     t = np.where(inner.any(axis=-1), middle, t0 + share * (t1 - t0))
     closest = a + t[..., None] * d
     gap = closest - np.clip(closest, -half, half)
@@ -95,8 +95,13 @@ def segment_segment(a1: Array, b1: Array, a2: Array, b2: Array) -> tuple[Array, 
         Distance (*B,) [m] and the points on the first and the second segment (*B, 3).
     """
     d1, d2, r = b1 - a1, b2 - a2, a1 - a2
-    dot = lambda x, y: np.einsum("...i,...i->...", x, y)  # noqa: E731
-    e1, e2, f, c, k = dot(d1, d1) + 1e-12, dot(d2, d2) + 1e-12, dot(d2, r), dot(d1, r), dot(d1, d2)
+    e1, e2, f, c, k = (
+        _dot(d1, d1) + 1e-12,
+        _dot(d2, d2) + 1e-12,
+        _dot(d2, r),
+        _dot(d1, r),
+        _dot(d1, d2),
+    )
     den = e1 * e2 - k * k
     skew = den > 1e-9 * e1 * e2
     s = np.where(skew, np.clip((k * f - c * e2) / np.where(skew, den, 1.0), 0, 1), 0.0)
@@ -105,3 +110,12 @@ def segment_segment(a1: Array, b1: Array, a2: Array, b2: Array) -> tuple[Array, 
     t = np.clip(t, 0, 1)
     p1, p2 = a1 + s[..., None] * d1, a2 + t[..., None] * d2
     return np.linalg.norm(p2 - p1, axis=-1), p1, p2
+
+
+def _pick(values: Array, index: NDArray[np.int_]) -> Array:
+    """Values (*B,) at an index (*B,) of the last axis."""
+    return np.asarray(np.take_along_axis(values, index[..., None], axis=-1)[..., 0])
+
+
+def _dot(x: Array, y: Array) -> Array:
+    return np.asarray(np.einsum("...i,...i->...", x, y))

@@ -1,7 +1,8 @@
 """Which grasp can carry the object along which flow: every pair over the whole motion.
 
-Cheap questions first, all pairs at once: can the arm reach the grasp, back off from it and hold the object where the
-flow ends, without touching anything? The best pairs of each candidate are then solved as whole paths, in one batch.
+Cheap questions first, all pairs at once: can the arm reach the grasp, back off from it and hold the
+object where the flow ends, without touching anything? The best pairs of each candidate are then
+solved as whole paths, in one batch.
 """
 
 from __future__ import annotations
@@ -138,14 +139,14 @@ class FeasibilityCheck:
         self._models: dict[float, CollisionModel] = {}
 
     def model(self, opening_m: float) -> CollisionModel:
-        """Collision model without the object; openings are rounded up so that few models serve all."""
+        """Collision model without the object; rounded openings let few models serve all."""
         rounded = min(np.ceil(opening_m / 0.01) * 0.01, self.robot.settings.gripper.max_opening)
         if rounded not in self._models:
             self._models[rounded] = CollisionModel(self.robot, self.scene, rounded)
         return self._models[rounded]
 
     def carrying(self, grasp: Grasp) -> CollisionModel:
-        """Collision model with the object in the gripper; it may touch the support and the references."""
+        """Collision model with the object held; it may touch the support and the references."""
         T_tcp_base = np.linalg.inv(grasp.T_planning_tcp)
         points = self._spheres @ T_tcp_base[:3, :3].T + T_tcp_base[:3, 3]
         free = {"support"} | {b.name for b in self.scene.boxes if b.name.startswith("reference")}
@@ -166,7 +167,7 @@ class FeasibilityCheck:
         found = ik.solve(self.robot, wanted, seeds=3)
         reached = np.flatnonzero(found.found)
         blocked = jumped = 0
-        out = []
+        out: list[GraspStart] = []
         clear = self._clearances([both[i] for i in reached], found.q[reached])
         comfort = self._comfort(found.q[reached])
         order = np.argsort(-comfort * np.array([both[i].score for i in reached]))
@@ -188,7 +189,8 @@ class FeasibilityCheck:
                 continue
             out.append(GraspStart(both[i], found.q[i], back[::-1], clearance, float(comfort[k])))
         text = (
-            f"of {len(both)} placements of the gripper {len(both) - len(reached)} are out of reach, "
+            f"of {len(both)} placements of the gripper {len(both) - len(reached)} are "
+            "out of reach, "
             f"{blocked} touch the scene, {jumped} have no straight approach"
         )
         return out, text
@@ -201,7 +203,7 @@ class FeasibilityCheck:
         on_progress: Callable[[float, str], None],
         should_stop: Callable[[], bool],
     ) -> tuple[list[CandidateFeasibility], dict[str, FeasiblePair]]:
-        """Records in the order of the candidates, and the best pair of each feasible one by its id."""
+        """Records in the order of the candidates, and the best pair of each feasible one, by id."""
         records, pairs = [], {}
         for k, candidate in enumerate(candidates):
             if should_stop():
@@ -335,12 +337,13 @@ class FeasibilityCheck:
         return out
 
     def _comfort(self, q: Array) -> Array:
-        """0..1 for configurations (B, N): room to the joint limits times distance from singular poses."""
+        """0..1 for configurations (B, N): room to joint limits times distance from singularity."""
         limits = self.robot.limits
         room = np.minimum(q - limits.lower, limits.upper - q).min(axis=1) if len(q) else np.zeros(0)
         jacobian = self.robot.jacobian(q)
         volume = np.sqrt(np.maximum(np.linalg.det(jacobian @ np.swapaxes(jacobian, 1, 2)), 0))
-        return np.clip(0.2 + room / 0.5, 0.0, 1.0) * np.clip(0.2 + volume / 0.06, 0.0, 1.0)
+        comfort = np.clip(0.2 + room / 0.5, 0.0, 1.0) * np.clip(0.2 + volume / 0.06, 0.0, 1.0)
+        return np.asarray(comfort)
 
 
 def _refused(candidate: FlowCandidate, code: Code, reason: str, tried: int) -> CandidateFeasibility:

@@ -42,7 +42,7 @@ def object_motion(
     Args:
         flow: In the base frame.
         support: Its normal is up.
-        release_height_m: The last poses are raised by this, so that nothing is pressed into what it stands on.
+        release_height_m: The last poses are raised by this: nothing is pressed into its support.
         low: (3,) corner of the workspace [m].
         high: (3,) corner of the workspace [m].
 
@@ -83,5 +83,5 @@ def smoothed(poses: Array, sigma: float, centre: Array) -> Array:
 
 
 def tcp_poses(motion: ObjectMotion, T_base_tcp: Array) -> Array:
-    """Poses (T, 4, 4) of the TCP that holds the object without slip: T_obj[t] @ inv(T_obj[0]) @ T_tcp[0]."""
+    """Poses (T, 4, 4) of a TCP that holds without slip: T_obj[t] @ inv(T_obj[0]) @ T_tcp[0]."""
     return np.asarray(motion.poses @ T_base_tcp)

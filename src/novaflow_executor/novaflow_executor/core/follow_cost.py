@@ -36,7 +36,7 @@ class Linearisation:
 
 
 def barrier(distance: Array, margin: float) -> tuple[Array, Array]:
-    """Value [m] and slope of a barrier: zero beyond the margin, quadratic inside it, linear in penetration."""
+    """Value [m] and slope of a barrier: zero beyond the margin, quadratic in it, then linear."""
     d = np.minimum(distance, margin)
     quad = 0.5 / margin
     return (
@@ -55,7 +55,7 @@ def tracking_weights(problem: FollowProblem) -> Array:
 
 
 def pose_error(reached: Array, wanted: Array) -> Array:
-    """Position and rotation vector (*B, 6) [m, rad] from wanted to reached poses (*B, 4, 4), base frame."""
+    """Position and rotation (*B, 6) [m, rad] from wanted to reached poses (*B, 4, 4)."""
     turn = reached[..., :3, :3] @ np.swapaxes(wanted[..., :3, :3], -1, -2)
     return np.concatenate([reached[..., :3, 3] - wanted[..., :3, 3], se3.log_so3(turn)], axis=-1)
 

@@ -106,7 +106,8 @@ def object_shape(points: Array, support: Plane, cell_m: float = 0.003) -> Object
     if len(local) < MIN_POINTS:
         raise GraspError(
             Code.NO_GRASP,
-            f"{len(local)} of {len(points)} points of the object stand above the support; {MIN_POINTS} are needed",
+            f"{len(local)} of {len(points)} points of the object stand above the support; "
+            f"{MIN_POINTS} are needed",
         )
     surface = thin(local, cell_m)
     top = float(np.percentile(local[:, 2], 99))
@@ -121,7 +122,7 @@ def object_shape(points: Array, support: Plane, cell_m: float = 0.003) -> Object
 
 
 def carried_spheres(shape: ObjectShape, spacing_m: float = 0.02) -> Array:
-    """Points (P, 3) [m] in the planning frame that stand for the object's body in collision checks."""
+    """Points (P, 3) [m], planning frame, that stand for the object's body in collision checks."""
     low = shape.solid.copy()
     low[:, 2] = np.clip(low[:, 2], spacing_m / 2, None)
     points = thin(low, spacing_m)
@@ -147,4 +148,4 @@ def _centroid(outline: Array) -> Array:
     x1, y1 = np.roll(x, -1), np.roll(y, -1)
     cross = x * y1 - x1 * y
     area = cross.sum() / 2
-    return np.array([((x + x1) * cross).sum(), ((y + y1) * cross).sum()]) / (6 * area)
+    return np.asarray(np.array([(x + x1) @ cross, (y + y1) @ cross]) / (6 * area))

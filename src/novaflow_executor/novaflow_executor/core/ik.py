@@ -1,4 +1,4 @@
-"""Inverse kinematics for many poses at once: damped least squares from several seeds, limits respected."""
+"""Inverse kinematics for many poses at once: damped least squares from several seeds."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class IkResult:
 def iterate(
     robot: RobotModel, wanted: Array, q: Array, iterations: int = 60, rest_gain: float = 0.05
 ) -> IkResult:
-    """Improve guesses (B, N) for poses (B, 4, 4); a task for the rest pose lives in the null space."""
+    """Improve guesses (B, N) for poses (B, 4, 4); the null space pulls towards the rest pose."""
     q = np.clip(np.array(q, float), robot.limits.lower, robot.limits.upper)
     active = np.arange(len(q))
     eye = np.eye(6)

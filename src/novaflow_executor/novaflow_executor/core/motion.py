@@ -1,4 +1,4 @@
-"""The question that a motion backend answers: joint paths along which the gripper follows given poses."""
+"""The question that a motion backend answers: joint paths that follow given poses."""
 
 from __future__ import annotations
 

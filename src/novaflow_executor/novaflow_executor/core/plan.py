@@ -109,8 +109,8 @@ class ExecutionPlan:
         candidate_id: Flow that it follows.
         grasp: Where the object is taken, in the planning frame.
         segments: In order.
-        T_base_obj: (T, 4, 4) motion of the object relative to its first pose, as tracked by the plan.
-        object_points: (P, 3) [m] points of the object's (completed) surface at step 0, planning frame.
+        T_base_obj: (T, 4, 4) motion of the object relative to its first pose.
+        object_points: (P, 3) [m] points of the object's body at step 0, planning frame.
     """
 
     scene_id: str

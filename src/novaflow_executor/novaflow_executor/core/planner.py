@@ -1,9 +1,9 @@
-"""Facade of the executor's core: score candidates, plan an execution. Nothing here moves anything."""
+"""Facade of the executor's core: score candidates, plan an execution; nothing moves here."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -65,7 +65,7 @@ class PlannerSettings:
     carry_m_s: float = 0.25
     place_m_s: float = 0.06
     place_m: float = 0.05
-    feasibility: FeasibilityLimits = FeasibilityLimits()
+    feasibility: FeasibilityLimits = field(default_factory=FeasibilityLimits)
 
 
 @dataclass
@@ -114,7 +114,7 @@ class MotionPlanner:
 
         Args:
             urdf_text: The arm's URDF.
-            settings_path: YAML with tip, TCP, capsules, gripper, limits (share/novaflow_executor/config).
+            settings_path: YAML with tip, TCP, capsules, gripper, limits.
             grasps: Backend of the stage `grasps`.
             motion: Backend of the stage `motion`.
             speed: Share of the velocity and acceleration limits that plans may use, 0..1.
@@ -159,8 +159,8 @@ class MotionPlanner:
     ) -> tuple[CandidateFeasibility, ...]:
         """Score every pair of grasp and candidate over the whole motion; one record per candidate.
 
-        Candidates whose code is not OK get a record with that code. The grasps and solutions are kept
-        for `plan` until the next scene.
+        Candidates whose code is not OK get a record with that code. The grasps and solutions are
+        kept for `plan` until the next scene.
 
         Raises:
             GraspError: NO_GRASP, when the object offers no grasp at all.
@@ -239,10 +239,9 @@ class MotionPlanner:
     ) -> ExecutionPlan:
         grasp, gripper = pair.start.grasp, self.robot.settings.gripper
         opening = grasp.width_m
-        q_grasp, carry = pair.start.q, pair.solution.q.copy()
-        # The optimiser may leave the ends by a fraction of a millimetre: carry starts where the grasp is.
-        descent = pair.start.descent.copy()
-        descent[-1] = q_grasp = carry[0]
+        carry, descent = pair.solution.q, pair.start.descent.copy()
+        # The optimiser leaves the start by a fraction of a millimetre: the descent ends there too.
+        descent[-1] = carry[0]
         before = _with_target(scene, scored.shape, np.eye(4))
         after = _with_target(scene, scored.shape, pair.motion.poses[-1])
         free = free_path(CollisionModel(self.robot, before, opening), q_now, descent[0], "approach")
@@ -313,7 +312,7 @@ class MotionPlanner:
                     return path
         raise ExecutionError(
             Code.APPROACH_NOT_FOUND,
-            f"the gripper has no free straight way of {1e3 * 0.7 * length:.0f} mm out of the release",
+            f"the gripper has no free straight way of {700 * length:.0f} mm out of the release",
         )
 
 

@@ -34,9 +34,9 @@ class JointLimits:
     jerk: Array
 
     def violation(self, q: ArrayLike) -> Array:
-        """How far (*B, N) [rad] configurations lie outside; negative below, positive above, 0 inside."""
+        """How far (*B, N) [rad] configurations lie outside: below negative, above positive."""
         q = np.asarray(q, float)
-        return np.maximum(q - self.upper, 0.0) - np.maximum(self.lower - q, 0.0)
+        return np.asarray(np.maximum(q - self.upper, 0.0) - np.maximum(self.lower - q, 0.0))
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ class RobotModel:
         """Fold fixed joints into the moving ones.
 
         Raises:
-            PlatformError: INVALID_SETTING if the URDF has no chain from base to tip, or sizes disagree.
+            PlatformError: INVALID_SETTING if the URDF has no chain to the tip, or sizes disagree.
         """
         self.settings = settings
         chain = _chain(urdf_text, settings.base_link, settings.tip_link)
@@ -86,7 +86,8 @@ class RobotModel:
             if len(getattr(settings, name)) != count:
                 raise PlatformError(
                     Code.INVALID_SETTING,
-                    f"robot setting '{name}' has {len(getattr(settings, name))} numbers, the arm {count} joints",
+                    f"robot setting '{name}' has {len(getattr(settings, name))} numbers, "
+                    f"the arm {count} joints",
                 )
         self._rotation = np.stack([o[:3, :3] for o in offsets])
         self._translation = np.stack([o[:3, 3] for o in offsets])
@@ -94,11 +95,11 @@ class RobotModel:
         self._revolute = np.array(revolute)
         self._hat = se3.hat(self._axis)
         self._hat2 = self._hat @ self._hat
-        limit = np.array(bounds)
+        range_ = np.array(bounds)
         self.limits = JointLimits(
-            limit[:, 0] + settings.limit_margin,
-            limit[:, 1] - settings.limit_margin,
-            limit[:, 2],
+            range_[:, 0] + settings.limit_margin,
+            range_[:, 1] - settings.limit_margin,
+            range_[:, 2],
             settings.acceleration,
             settings.jerk,
         )
@@ -113,7 +114,7 @@ class RobotModel:
         return len(self.joint_names)
 
     def frames(self, q: ArrayLike) -> tuple[Array, Array]:
-        """Rotations (*B, N+1, 3, 3) and origins (*B, N+1, 3) [m] of the moving frames, base frame."""
+        """Rotations (*B, N+1, 3, 3) and origins (*B, N+1, 3) [m] of all frames, base frame."""
         q = np.asarray(q, float)
         batch = q.shape[:-1]
         sin, cos = np.sin(q)[..., None, None], 1.0 - np.cos(q)[..., None, None]
@@ -136,7 +137,7 @@ class RobotModel:
 
     def axes(self, rotation: Array) -> Array:
         """Joint axes (*B, N, 3) in the base frame, from `frames`' rotations."""
-        return np.einsum("...nij,nj->...ni", rotation[..., 1:, :, :], self._axis)
+        return np.asarray(np.einsum("...nij,nj->...ni", rotation[..., 1:, :, :], self._axis))
 
     def tcp(self, q: ArrayLike) -> Array:
         """Poses T_base_tcp (*B, 4, 4) [m] of configurations (*B, N)."""
@@ -151,7 +152,7 @@ class RobotModel:
         )
 
     def point_jacobian(
-        self, axes: Array, origin: Array, points: Array, frame: Array | int
+        self, axes: Array, origin: Array, points: Array, frame: NDArray[np.int_] | int
     ) -> Array:
         """Derivative (*B, 3, N) of points (*B, 3) that move with frames (*B) by the joints.
 
@@ -180,7 +181,7 @@ class RobotModel:
         return np.concatenate([linear, angular], axis=-2)
 
     def capsules(self, opening_m: float) -> tuple[NDArray[np.int_], Array, Array, Array]:
-        """Moving frame (A,), ends (A, 3) and (A, 3) in that frame, radius (A,) of arm and gripper [m]."""
+        """Moving frame (A,), both ends (A, 3) in it and radius (A,) [m] of arm and gripper."""
         frames, rows = [], []
         for link, capsules in self.settings.capsules.items():
             if link not in self.link_frame:
@@ -233,7 +234,7 @@ def _chain(
         root = ET.fromstring(urdf_text)
     except ET.ParseError as error:
         raise PlatformError(Code.INVALID_SETTING, f"robot description: {error}") from error
-    by_child = {j.find("child").get("link"): j for j in root.findall("joint")}  # type: ignore[union-attr]
+    by_child = {c.get("link"): j for j in root.findall("joint") for c in j.findall("child")}
     chain = []
     link: str | None = tip_link
     while link != base_link:
@@ -241,7 +242,8 @@ def _chain(
         if element is None:
             raise PlatformError(
                 Code.INVALID_SETTING,
-                f"robot description has no chain from '{base_link}' to '{tip_link}': it ends at '{link}'",
+                f"robot description has no chain from '{base_link}' to '{tip_link}': "
+                f"it ends at '{link}'",
             )
         chain.append(_parse_joint(element, str(link)))
         link = element.find("parent").get("link")  # type: ignore[union-attr]

@@ -1,4 +1,4 @@
-"""What a URDF does not say of an arm: tip, TCP, capsules, gripper, acceleration and workspace limits."""
+"""What a URDF does not say of an arm: tip, TCP, capsules, gripper and further limits."""
 
 from __future__ import annotations
 
@@ -63,10 +63,11 @@ class GripperSpec:
 
     def reach(self, opening_m: ArrayLike) -> Array:
         """Distance from the TCP to the tips [m] at openings."""
-        return np.interp(np.asarray(opening_m, float), self.tip_openings, self.tip_reach)
+        at = np.asarray(opening_m, float)
+        return np.asarray(np.interp(at, self.tip_openings, self.tip_reach))
 
     def capsules(self, opening_m: float) -> Array:
-        """(A + 2F, 7) capsules in the TCP frame at an opening [m]: palm, finger at +x, finger at -x."""
+        """Capsules (A + 2F, 7) in the TCP frame at an opening [m]: palm, finger at +x and at -x."""
         fingers = np.atleast_2d(self.finger_capsules).copy()
         fingers[:, [2, 5]] += self.reach(opening_m)
         fingers[:, [0, 3]] += opening_m / 2
@@ -144,4 +145,4 @@ def rpy(angles: ArrayLike) -> Array:
     """Rotation (3, 3) of roll, pitch, yaw [rad] about fixed axes, as in URDF."""
     roll, pitch, yaw = np.asarray(angles, float)
     turn = se3.exp_so3(np.diag([roll, pitch, yaw]))
-    return turn[2] @ turn[1] @ turn[0]
+    return np.asarray(turn[2] @ turn[1] @ turn[0])

@@ -6,6 +6,7 @@ Source: Kuffner and LaValle, RRT-Connect, ICRA 2000.
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,7 +42,7 @@ class _Tree:
 def edge(a: Array, b: Array, resolution_rad: float = RESOLUTION_RAD) -> Array:
     """Configurations (K, N) along a straight edge, both ends included."""
     count = max(2, int(np.ceil(np.abs(b - a).max() / resolution_rad)) + 1)
-    return a + np.linspace(0, 1, count)[:, None] * (b - a)
+    return np.asarray(a + np.linspace(0, 1, count)[:, None] * (b - a))
 
 
 def connect(
@@ -118,12 +119,12 @@ def shortcut(is_free: IsFree, path: list[Array], tries: int = 60, seed: int = 0)
 
 
 def _pairs(path: list[Array]) -> list[tuple[Array, Array]]:
-    return list(zip(path[:-1], path[1:], strict=True))
+    return list(pairwise(path))
 
 
 def _at(path: list[Array], lengths: Array, i: int, where: float) -> Array:
     span = max(float(lengths[i + 1] - lengths[i]), 1e-12)
-    return path[i] + (where - lengths[i]) / span * (path[i + 1] - path[i])
+    return np.asarray(path[i] + (where - lengths[i]) / span * (path[i + 1] - path[i]))
 
 
 def _toward(a: Array, b: Array) -> Array:

@@ -1,7 +1,8 @@
-"""When the arm is where on its path: velocity, acceleration and jerk limits, and a speed limit of the TCP.
+"""When the arm is where on its path: limits of velocity, acceleration, jerk and TCP speed.
 
-The path is a spline q(u). Its parameter u is chosen so that du/dt = 1 is the fastest that joint velocities, the
-TCP's speed and the path's curvature allow at every place; u(t) is then one jerk-limited motion by ruckig.
+The path is a spline q(u). Its parameter u is chosen so that du/dt = 1 is the fastest that joint
+velocities, the TCP's speed and the path's curvature allow at every place; u(t) is then one
+jerk-limited motion by ruckig.
 A last stretching of time makes up for what the bounds along u approximate.
 """
 
@@ -179,7 +180,8 @@ def _drive(
     if Ruckig(1).calculate(ask, answer) not in (Result.Working, Result.Finished):
         raise ExecutionError(
             Code.OPTIMISATION_FAILED,
-            f"no timing for a path of {total:.2f} s at full speed (acceleration {acceleration:.2f}, jerk {jerk:.2f})",
+            f"no timing for a path of {total:.2f} s at full speed "
+            f"(acceleration {acceleration:.2f}, jerk {jerk:.2f})",
         )
     count = max(2, int(np.ceil(answer.duration / period_s)) + 1)
     t = np.linspace(0, answer.duration, count)

@@ -1,7 +1,8 @@
 """Last check before anything is sent: independent of the planner.
 
-It shares no kinematics and no distances with the planner: the URDF is read again, links are transformed with SciPy's
-rotations, and bodies are rows of balls instead of capsules. What the two have in common is the robot's settings file.
+It shares no kinematics and no distances with the planner: the URDF is read again, links are moved
+with SciPy's rotations, and bodies are rows of balls instead of capsules. What the two have in
+common is the robot's settings file.
 """
 
 from __future__ import annotations
@@ -284,7 +285,7 @@ class PlanValidator:
             )
 
     def _balls(self, q: Array, opening_m: float) -> tuple[Array, Array, NDArray[np.int_], Array]:
-        """Centres (S, P, 3), radii (P,), number of moving joints before each (P,), TCP poses (S, 4, 4)."""
+        """Centres (S, P, 3), radii (P,), moving joints before each (P,), TCP poses (S, 4, 4)."""
         turn, place = Rotation.identity(len(q)), np.zeros((len(q), 3))
         centres, radii, owners, moved = [], [], [], 0
 
@@ -332,7 +333,7 @@ def _box_gap(points: Array, T_base_box: Array, size: Array) -> Array:
     local = (points - T_base_box[:3, 3]) @ T_base_box[:3, :3]
     beyond = np.abs(local) - np.asarray(size) / 2
     outside = np.linalg.norm(np.maximum(beyond, 0.0), axis=-1)
-    return np.where(beyond.max(axis=-1) > 0, outside, beyond.max(axis=-1))
+    return np.asarray(np.where(beyond.max(axis=-1) > 0, outside, beyond.max(axis=-1)))
 
 
 def _read_chain(urdf_text: str, base: str, tip: str) -> list[dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""What every backend of the stage `grasps` must do: its grasps hold the TRUE shape behind a partial, noisy view."""
+"""What every backend of the stage `grasps` must do: hold the TRUE shape behind a noisy view."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def test_moved_object_moves_the_grasps(proposer, block_grasps, block_cloud, make
 
 def test_too_wide_an_object_is_refused_with_numbers(proposer, make_scene, settings):
     rng = np.random.default_rng(0)
-    slab = np.c_[rng.uniform(-0.15, 0.15, (6000, 2)) + [0.5, 0.0], np.full(6000, 0.05)]
+    slab = np.c_[rng.uniform(-0.15, 0.15, (6000, 2)) + np.array([0.5, 0.0]), np.full(6000, 0.05)]
     with pytest.raises(GraspError) as error:
         propose(proposer, slab, make_scene(), settings)
     assert error.value.code == Code.NO_GRASP

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
@@ -22,7 +24,7 @@ def test_rrt_goes_through_the_door():
     assert np.allclose(path[-1], goal)
     short = rrt_connect.shortcut(wall, path)
     for way in (path, short):
-        for a, b in zip(way[:-1], way[1:], strict=True):
+        for a, b in pairwise(way):
             assert wall(rrt_connect.edge(a, b)).all()
     lengths = [np.abs(np.diff(np.stack(way), axis=0)).max(axis=1).sum() for way in (short, path)]
     assert lengths[0] <= lengths[1] + 1e-9
@@ -59,9 +61,7 @@ def test_free_path_avoids_a_pillar(robot, make_scene):
     direct = rrt_connect.edge(start, goal)
     assert model.clearance(direct).min() < 0
     path = free_path(model, start, goal, "approach")
-    dense = np.concatenate(
-        [rrt_connect.edge(a, b) for a, b in zip(path[:-1], path[1:], strict=True)]
-    )
+    dense = np.concatenate([rrt_connect.edge(a, b) for a, b in pairwise(path)])
     assert model.clearance(dense).min() > 0
     assert np.allclose(path[[0, -1]], [start, goal])
 

@@ -1,4 +1,4 @@
-"""From a cloud and flows to a plan that the validator passes, and each way in which a plan can be wrong."""
+"""From a cloud and flows to a plan that passes, and each way in which a plan can be wrong."""
 
 from __future__ import annotations
 
@@ -164,7 +164,7 @@ def refused(validator, plan, q, scene) -> NovaflowError:
 
 
 def test_wrong_start_state(validator, plan, planner, scene):
-    q = planner.home + [0, 0.2, 0, 0, 0, 0, 0]
+    q = planner.home + 0.2 * np.eye(7)[1]
     error = refused(validator, plan, q, scene)
     assert error.code == Code.PLAN_START_STATE
     assert "fr3_joint2" in error.reason
