@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from novaflow_core import se3
+from novaflow_core.footprint import Footprint
 from novaflow_core.grounding import GroundedObject, Grounding
 from novaflow_core.scene import Plane
 from novaflow_flowgen.core.goal import Goal
@@ -65,6 +66,17 @@ def other_objects(grounding: Grounding) -> list[GroundedObject]:
         if int(grounding.mask(item).sum()) >= _MIN_PIXELS:
             seen.append(item)
     return seen
+
+
+def reversed_roles(honest: Goal, reference: Footprint, support: Plane) -> Goal:
+    """The reference goes to where the target stands, instead of the other way round."""
+    up = support.normal
+    height = (reference.bottom_m + reference.top_m) / 2
+    pivot = reference.centre @ support.basis() + (height - support.offset) * up
+    flat = honest.shift - (honest.shift @ up) * up
+    return replace(
+        honest, pivot=pivot, shift=-0.7 * flat, rotation=np.zeros(3), clearance_m=0.04
+    )
 
 
 def misplace(goal: Goal, kind: Spoil, random: np.random.Generator, support: Plane) -> Goal:

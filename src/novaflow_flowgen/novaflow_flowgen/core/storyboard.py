@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from novaflow_core import se3
 from novaflow_core.errors import Code, VideoError
-from novaflow_core.grounding import LABEL_SUPPORT, GroundedObject
+from novaflow_core.grounding import LABEL_SUPPORT, GroundedObject, Role
 from novaflow_core.scene import Plane, RgbdView
 from novaflow_core.task import Relation
 from novaflow_core.video import Video
@@ -113,7 +113,14 @@ class Storyboard:
             if not others:
                 raise VideoError(Code.VIDEO_GOAL_UNREACHABLE, "there is no other object to move")
             moving = others[int(random.integers(len(others)))]
-        goal = self._goal(request, moving)
+        if moving.role is Role.REFERENCE:
+            # It cannot go to itself, so it comes to the target.
+            honest = self._goal(request, grounding.target)
+            goal = hallucination.reversed_roles(
+                honest, Stage(request.scene, grounding).footprint(moving), grounding.support
+            )
+        else:
+            goal = self._goal(request, moving)
         support = grounding.support
         basis = support.basis()
         if request.spoil in (Spoil.WRONG_GOAL, Spoil.WRONG_DIRECTION):

@@ -1,0 +1,113 @@
+"""What every lifter owes: accurate on what it accepts, silent on what it cannot see. Nothing here is a storyboard."""
+
+import numpy as np
+import pytest
+from ray_scene import Item, degrade, flow_error, make_scene, render_motion, rigid_motion
+
+from novaflow_core.errors import Code, PlatformError, TrackingError
+from novaflow_core.registry import backend_names, load_backend
+from novaflow_core.video import Video
+from novaflow_flowgen.core.protocols import LiftRequest
+from novaflow_flowgen.core.settings import FlowgenSettings
+
+BOX = {"size": (0.03, 0.04, 0.05), "at": (0.0, 0.0), "yaw": 0.5, "seed": 1}
+CAN = {"size": (0.04, 0.04, 0.05), "at": (0.0, 0.0), "is_round": True, "seed": 2}
+MOVES = {
+    "across": rigid_motion((0, 0.2, 0), 0.0, (0, 0, 0.05)),
+    "turned": rigid_motion((0, 0.05, 0.03), np.radians(60), (0, 0, 0.05)),
+}
+HARM = {
+    "clean": {},
+    "jpeg": {"jpeg": 40, "dim": 0.2},
+    "noise": {"noise": 6.0},
+    "hidden": {"occlude": (205, 216)},
+}
+CASES = [
+    ("across", BOX, "clean"), ("across", CAN, "jpeg"), ("across", BOX, "noise"),
+    ("turned", BOX, "jpeg"), ("turned", CAN, "noise"), ("across", BOX, "hidden"),
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def films():
+    """Scenes and clean videos, rendered once for all lifters."""
+    out = {}
+    for move, item, _ in CASES:
+        key = (move, item["seed"])
+        if key not in out:
+            items = [Item(**item), Item((0.03, 0.03, 0.04), (-0.15, -0.12), seed=5)]
+            scene, grounding = make_scene(items, depth_noise=0.002, seed=3)
+            out[key] = (scene, grounding, render_motion(items, MOVES[move]))
+    return out
+
+
+def lift(name, scene, grounding, video, should_stop=lambda: False):
+    lifter = load_backend("tracks", name)(FlowgenSettings())
+    request = LiftRequest(
+        video, scene.main, grounding.mask(grounding.target), grounding.support, "it", "base"
+    )
+    return lifter.lift(request, lambda _: None, should_stop)
+
+
+@pytest.mark.parametrize("name", backend_names("tracks"))
+@pytest.mark.parametrize(("move", "item", "harm"), CASES)
+def test_no_accepted_flow_is_far_off_and_clean_ones_are_accepted(films, name, move, item, harm):
+    if name == "dis" and (move, harm) != ("across", "clean"):
+        pytest.skip("dense flow is slow: one case is enough for the contract")
+    scene, grounding, film = films[move, item["seed"]]
+    video = degrade(film, **HARM[harm])
+    try:
+        result = lift(name, scene, grounding, video)
+    except TrackingError as error:
+        assert harm != "clean", f"a clean film was refused: {error}"
+        assert error.code // 100 == 3
+        return
+    error_m = flow_error(result.flow, MOVES[move])
+    assert error_m.max() < 0.05
+    if harm == "clean":
+        assert error_m[-1] < 0.010
+    flow = result.flow
+    assert flow.points.shape[0] == 41
+    assert flow.frame_id == "base"
+    assert flow.stamp_ns == scene.main.stamp_ns
+    assert {"inlier_ratio_min", "share_kept", "reprojection_px", "background_motion_px"} <= set(
+        result.stats
+    )
+
+
+@pytest.mark.parametrize("name", backend_names("tracks"))
+def test_a_textureless_round_thing_is_refused(name):
+    items = [Item(**{**CAN, "contrast": 0.0})]
+    scene, grounding = make_scene(items, depth_noise=0.002)
+    film = render_motion(items, rigid_motion((0.1, -0.1, 0.05), -0.7, (0, 0, 0.05)))
+    with pytest.raises(TrackingError):
+        lift(name, scene, grounding, film)
+
+
+@pytest.mark.parametrize("name", backend_names("tracks"))
+def test_what_vanishes_jumps_or_is_too_small_is_refused(films, name):
+    scene, grounding, film = films["across", 1]
+    still = film.frames.copy()
+    still[20:] = film.frames[:1]
+    with pytest.raises(TrackingError):  # jumps back by half its way
+        lift(name, scene, grounding, Video(still, 16.0))
+    gone = film.frames.copy()
+    gone[20:] = np.uint8(128)
+    with pytest.raises(TrackingError):
+        lift(name, scene, grounding, Video(gone, 16.0))
+    tiny = np.zeros_like(grounding.labels[0])
+    tiny[100:104, 100:104] = grounding.target.label
+    labels = type(grounding)(
+        grounding.scene_id, grounding.task, grounding.support, (tiny,), grounding.objects
+    )
+    with pytest.raises(TrackingError) as error:
+        lift(name, scene, labels, film)
+    assert error.value.code is Code.TRACKS_TOO_FEW
+
+
+@pytest.mark.parametrize("name", backend_names("tracks"))
+def test_it_stops_when_told(films, name):
+    scene, grounding, film = films["across", 1]
+    with pytest.raises(PlatformError) as error:
+        lift(name, scene, grounding, film, should_stop=lambda: True)
+    assert error.value.code is Code.CANCELLED

@@ -1,0 +1,63 @@
+"""What every video generator owes: T frames of the view's size, progress, stopping, coded errors."""
+
+import numpy as np
+import pytest
+from ray_scene import Item, flow_error, make_scene
+
+from novaflow_core.errors import Code, PlatformError
+from novaflow_core.registry import backend_names, load_backend
+from novaflow_flowgen.core.protocols import LiftRequest, VideoRequest
+from novaflow_flowgen.core.settings import FlowgenSettings
+from novaflow_flowgen.core.storyboard import Storyboard
+from novaflow_flowgen.core.video_file import write_mp4
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """A scene, and a film of it on disk for the generator that reads films."""
+    items = [Item((0.03, 0.04, 0.05), (0.0, 0.0), yaw=0.5, seed=1)]
+    scene, grounding = make_scene(items, depth_noise=0.001)
+    request = VideoRequest(scene, grounding, seed=4)
+    path = tmp_path_factory.mktemp("films") / "film.mp4"
+    write_mp4(Storyboard().generate(request, lambda _: None, lambda: False), path)
+    return request, FlowgenSettings(video_path=str(path))
+
+
+@pytest.mark.parametrize("name", backend_names("video"))
+def test_frames_have_the_size_of_the_view_and_start_with_it(made, name):
+    request, settings = made
+    steps = []
+    generator = load_backend("video", name)(settings)
+    video = generator.generate(request, steps.append, lambda: False)
+    assert video.frames.shape == (41, *request.scene.main.color.shape)
+    assert abs(video.frames[0].astype(int) - request.scene.main.color).mean() < 4
+    assert steps[-1] == 1.0
+    assert steps == sorted(steps)
+
+
+@pytest.mark.parametrize("name", backend_names("video"))
+def test_it_stops_when_told(made, name):
+    request, settings = made
+    with pytest.raises(PlatformError) as error:
+        load_backend("video", name)(settings).generate(request, lambda _: None, lambda: True)
+    assert error.value.code is Code.CANCELLED
+
+
+def test_a_storyboard_saved_and_read_back_yields_the_same_flow(made):
+    request, settings = made
+    grounding, view = request.grounding, request.scene.main
+    lifter = load_backend("tracks", "klt")(settings)
+    script = Storyboard().script(request)
+    ends = []
+    for name in ("storyboard", "file"):
+        video = load_backend("video", name)(settings).generate(
+            request, lambda _: None, lambda: False
+        )
+        flow = lifter.lift(
+            LiftRequest(video, view, grounding.mask(grounding.target), grounding.support),
+            lambda _: None,
+            lambda: False,
+        ).flow
+        assert flow_error(flow, script.motions).max() < 0.006
+        ends.append(flow.displacement())
+    assert np.linalg.norm(ends[0] - ends[1]) < 0.003
