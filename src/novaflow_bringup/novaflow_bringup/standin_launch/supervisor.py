@@ -17,6 +17,7 @@ from novaflow_bringup.standin_launch.nodes import ProcessStart
 ESCALATION = ((signal.SIGINT, 5.0), (signal.SIGTERM, 5.0), (signal.SIGKILL, 2.0))
 _PR_SET_PDEATHSIG = 1
 _LONGEST_LINE = 1 << 20
+_EXIT_POLL_S = 0.02
 
 
 class Supervisor:
@@ -92,7 +93,7 @@ class Supervisor:
         self._live[process] = start.label
         self._say(f"[INFO] [{start.label}]: process started with pid [{process.pid}]")
         await self._print_lines(process, start.label)
-        status = await process.wait()
+        status = await _exit_of(process)
         del self._live[process]
         self._ended.set()
         # What it started itself shall not outlive it.
@@ -110,7 +111,7 @@ class Supervisor:
     async def _print_lines(self, process: asyncio.subprocess.Process, label: str) -> None:
         """Pass the output on, until it ends or the process has ended and someone else holds it."""
         assert process.stdout is not None
-        over = asyncio.create_task(process.wait())
+        over = asyncio.create_task(_exit_of(process))
         while True:
             reading = asyncio.ensure_future(process.stdout.readline())
             await asyncio.wait({reading, over}, return_when=asyncio.FIRST_COMPLETED)
@@ -158,6 +159,13 @@ class Supervisor:
             for wait in waits:
                 wait.cancel()
         self._hurry.clear()
+
+
+async def _exit_of(process: asyncio.subprocess.Process) -> int:
+    """Wait for the process alone; `Process.wait` also waits for its children to close stdout."""
+    while process.returncode is None:
+        await asyncio.sleep(_EXIT_POLL_S)
+    return process.returncode
 
 
 def _end_with_parent() -> None:

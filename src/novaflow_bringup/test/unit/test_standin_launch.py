@@ -218,6 +218,7 @@ def test_all_end_with_the_launcher_and_are_interrupted_once(
     text = launched.log.read_text()
     assert text.count("interrupted once") == 2
     assert "interrupted twice" not in text
+    assert "SIGKILL" not in text  # a child that holds the output does not keep the launcher waiting
 
 
 def test_a_second_interrupt_does_not_wait(tmp_path: Path) -> None:
