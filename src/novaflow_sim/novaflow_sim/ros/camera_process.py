@@ -7,6 +7,7 @@ It ends with its parent, and the parent with it.
 from __future__ import annotations
 
 import array
+import contextlib
 import ctypes
 import json
 import os
@@ -144,8 +145,9 @@ def _camera_info(settings: CellSettings) -> CameraInfo:
 def main() -> None:
     """Entry point of the child process; its argument is JSON of what `start` knows."""
     config = json.loads(sys.argv[1])
-    # The parent's urgency is for physics alone.
-    os.setpriority(os.PRIO_PROCESS, 0, 0)
+    # Before the product, as a camera's own processor; behind physics.
+    with contextlib.suppress(PermissionError):
+        os.setpriority(os.PRIO_PROCESS, 0, -5)
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
     if os.getppid() != config["parent"]:
         return

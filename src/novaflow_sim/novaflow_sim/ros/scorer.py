@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 import rclpy
 import rclpy.executors
+from rcl_interfaces.msg import IntegerRange, ParameterDescriptor
 from rclpy.context import Context
 from rclpy.parameter import Parameter
 from rclpy.signals import SignalHandlerOptions
@@ -46,7 +47,11 @@ class Scorer:
             signal_handler_options=SignalHandlerOptions.NO,
         )
         self._node = rclpy.create_node("scorer", context=self._context)
-        self._node.declare_parameter("seed", cell.seed)
+        seeds = ParameterDescriptor(
+            description="What the next reset places.",
+            integer_range=[IntegerRange(from_value=0, to_value=2**31 - 1)],
+        )
+        self._node.declare_parameter("seed", cell.seed, seeds)
         for name, answer in (
             ("score", self._score),
             ("reset", self._reset),
