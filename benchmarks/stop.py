@@ -45,10 +45,12 @@ from novaflow_core.errors import Code, NovaflowError
 INSTRUCTION = "put the cup on the saucer"
 TARGET = "cup"
 REST_RAD_S = 0.01
+MOVING_RAD_S = 0.1
 STILL_S = 0.2  # so long must the joints stay below it
 DECELERATION_LIMIT = 10.0  # [rad/s^2] of the FR3, which the controller's ramp keeps
 DECELERATION_WINDOW_S = 0.05
-PHASES = ("approach", "grasp", "carry")
+SPANS_S = {"approach": 2.5, "grasp": 0.5, "carry": 2.5}  # within a phase, from its first motion
+PHASES = tuple(SPANS_S)
 PROCESSES = (
     "perception_node",
     "tracker_node",
@@ -221,6 +223,13 @@ def run_into(trial: Trial, phase: str, timeout_s: float = 120.0) -> bool:
     return trial.phase == phase
 
 
+def wait_moving(trial: Trial, observer: Observer) -> None:
+    """Wait until the arm moves."""
+    end = time.monotonic() + 10.0
+    while observer.speed() < MOVING_RAD_S and time.monotonic() < end and not trial.ended:
+        time.sleep(0.002)
+
+
 def rest_after(observer: Observer, begin_s: float, timeout_s: float = 5.0) -> Sample | None:
     """Return the first sample after which every joint stays below the limit."""
     end = time.monotonic() + timeout_s
@@ -259,8 +268,12 @@ def cancel_once(client: TaskClient, observer: Observer, phase: str, delay_s: flo
     if not run_into(trial, phase):
         record = trial.join(60.0)
         return f"never came to {phase}: {record.reason if record else 'no answer'}"
-    before_s = time.monotonic()
-    trial.cancel_at = before_s + delay_s
+    if phase != "grasp":
+        wait_moving(trial, observer)
+    due_s = observer.samples[-1].sim_s + delay_s  # simulated: it may run slower than the wall clock
+    while observer.samples[-1].sim_s < due_s and trial.phase == phase and not trial.ended:
+        time.sleep(0.002)
+    trial.cancel_at = 0.0
     while np.isnan(trial.cancelled_s) and not trial.ended:
         time.sleep(0.002)
     begin_s, was = trial.cancelled_s, trial.phase
@@ -298,10 +311,8 @@ def lose_once(
     trial = Trial(client, Goal(INSTRUCTION, candidates=1, seed=1000))
     fault = Fault(process, number.name, float("nan"), "", "", False, "")
     if run_into(trial, "approach"):
-        end = time.monotonic() + 10.0
-        while observer.speed() < 0.1 and time.monotonic() < end:
-            time.sleep(0.002)
-    if trial.ended or observer.speed() < 0.1:
+        wait_moving(trial, observer)
+    if trial.ended or observer.speed() < MOVING_RAD_S:
         record = trial.join(60.0)
         fault.reason = f"the arm never moved: {record.reason if record else 'no answer'}"
         return fault
@@ -404,9 +415,7 @@ def main() -> int:
             observer = Observer(domain, scorer)
             for index in range(options.cancels):
                 phase = PHASES[index % len(PHASES)]
-                stop = cancel_once(
-                    client, observer, phase, instants.uniform(0.0, 0.5 if phase == "grasp" else 3.0)
-                )
+                stop = cancel_once(client, observer, phase, instants.uniform(0.0, SPANS_S[phase]))
                 print(stop, flush=True)
                 (skipped if isinstance(stop, str) else stops).append(stop)  # type: ignore[arg-type]
             if options.faults:
