@@ -1,0 +1,278 @@
+"""Follows one rigid object through live colour and depth images, in a crop around it.
+
+Pixels are followed by pyramidal Lucas-Kanade, lifted with the depth of their own image and fitted
+against the scene's points by robust Kabsch, so nothing accumulates but the pixels' own drift. What
+the gripper hides becomes an outlier or is not followed; it is taken up again where the pose says it
+must be, once depth and colour agree.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from novaflow_core import se3
+from novaflow_core.camera import CameraModel
+from novaflow_core.errors import Code, PerceptionError, ShapeError, TrackingError
+from novaflow_core.grounding import Grounding
+from novaflow_core.kabsch import RigidFit, fit_rigid
+from novaflow_core.scene import RgbdView, Scene
+from novaflow_core.settings import setting
+from novaflow_perception.core.registration import NewView, ObjectModel, fit_of, search
+
+Float = NDArray[np.float64]
+Mask = NDArray[np.bool_]
+Gray = NDArray[np.uint8]
+
+_LK_WINDOW = (17, 17)
+_LK_LEVELS = 3
+_LK_CRITERIA = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 12, 0.03)
+_PAD_PX = 64
+_DEPTH_AGREES_M = 0.012
+_STRAYED_PX = 2.5
+_FIND_MODEL_POINTS = 600
+
+
+@dataclass(frozen=True)
+class TrackerSettings:
+    """Parameters of tracker_node; see each field's description."""
+
+    points: int = setting(160, "pixels that are followed", low=20, high=2000)
+    min_support: int = setting(10, "points that must agree with a pose", low=4, high=1000)
+    max_residual_m: float = setting(
+        0.008, "RMS distance of the points that agree", unit="m", low=0.0, high=0.1
+    )
+    max_step_m: float = setting(
+        0.10, "largest motion from one image to the next", unit="m", low=0.0, high=1.0
+    )
+    forward_backward_px: float = setting(
+        1.0, "how far a pixel may be off when it is followed back", unit="px", low=0.1, high=10.0
+    )
+    find_every: int = setting(
+        10, "images between two searches for a lost object; 0: never", low=0, high=1000
+    )
+    find_reach_m: float = setting(
+        0.06, "how far from its last place a lost object is searched", unit="m", low=0.0, high=0.5
+    )
+
+
+@dataclass(frozen=True)
+class Track:
+    """Where the object is.
+
+    Attributes:
+        pose: (4, 4) motion since the scene, planning frame: `p_now = pose @ p_scene`.
+        covariance: (6, 6) of x y z [m^2] and of rotations about them [rad^2].
+        visible: False: the pose is the last one seen.
+        support: Points that agree with the pose.
+    """
+
+    pose: Float
+    covariance: Float
+    visible: bool
+    support: int
+
+
+class ObjectTracker:
+    """Tracks the target of a grounded scene; the camera must not move meanwhile."""
+
+    def __init__(
+        self, scene: Scene, grounding: Grounding, settings: TrackerSettings | None = None
+    ) -> None:
+        """Choose the points to follow.
+
+        Raises:
+            PerceptionError: TARGET_LOST when the target has too few points with depth.
+        """
+        self._settings = settings or TrackerSettings()
+        self._support_plane = grounding.support
+        view = scene.main
+        mask = grounding.mask(grounding.target)
+        self._T_planning_camera = view.T_planning_camera
+        self._model: CameraModel = view.model
+        self._pixels, self._points = _seeds(view, mask, self._settings.points)
+        if len(self._points) < self._settings.min_support:
+            raise PerceptionError(
+                Code.TARGET_LOST,
+                f"the target has {len(self._points)} points with depth to follow; "
+                f"{self._settings.min_support} are needed",
+            )
+        self._shape = ObjectModel.from_view(view, mask, _FIND_MODEL_POINTS)
+        self._view = view
+        self._gray = np.asarray(cv2.cvtColor(view.color, cv2.COLOR_RGB2GRAY), np.uint8)
+        self._alive = np.ones(len(self._points), bool)
+        self._pose = np.eye(4)
+        self._covariance = np.eye(6) * 1e-6
+        self._missed = 0
+
+    def update(
+        self, color: NDArray[np.uint8], depth: NDArray[np.generic], depth_unit_m: float = 1.0
+    ) -> Track:
+        """Take one image.
+
+        Args:
+            color: (H, W, 3) RGB.
+            depth: (H, W) along optical +z in units of `depth_unit_m`; 0 or NaN where unknown.
+            depth_unit_m: Length of one unit of `depth` [m].
+
+        Raises:
+            ShapeError: If the images are not of the scene's size.
+        """
+        size = (self._model.height, self._model.width)
+        if color.shape[:2] != size or depth.shape != size:
+            raise ShapeError(f"images {color.shape}, {depth.shape} are not of the scene's {size}")
+        gray = self._follow(color)
+        fit = self._fit(depth, depth_unit_m)
+        if fit is None:
+            self._missed += 1
+            self._search(color, depth, depth_unit_m)
+        else:
+            self._pose, self._missed = fit.T, 0
+            self._covariance = _covariance(fit, self._points)
+        self._reseed(depth, depth_unit_m, trusted=fit is not None)
+        self._gray = gray
+        support = fit.support if fit is not None else 0
+        return Track(self._pose, self._covariance, fit is not None, support)
+
+    def _follow(self, color: NDArray[np.uint8]) -> Gray:
+        """Move the pixels to the new image; returns its grey image, made in the crop only."""
+        rows, columns = self._crop()
+        gray = self._gray.copy()
+        gray[rows, columns] = cv2.cvtColor(
+            np.ascontiguousarray(color[rows, columns]), cv2.COLOR_RGB2GRAY
+        )
+        index = np.flatnonzero(self._alive)
+        if index.size == 0:
+            return gray
+        corner = np.array([columns.start, rows.start], np.float32)
+        start = (self._pixels[index].astype(np.float32) - corner)[:, None]
+        before = np.ascontiguousarray(self._gray[rows, columns])
+        now = np.ascontiguousarray(gray[rows, columns])
+        end, there = _lucas_kanade(before, now, start)
+        back, again = _lucas_kanade(now, before, end)
+        off = np.linalg.norm((back - start)[:, 0], axis=1)
+        good = there & again & (off < self._settings.forward_backward_px)
+        self._pixels[index] = end[:, 0] + corner
+        self._alive[index[~good]] = False
+        return gray
+
+    def _crop(self) -> tuple[slice, slice]:
+        known = self._pixels[self._alive] if self._alive.any() else self._pixels
+        low = np.floor(known.min(axis=0)).astype(int) - _PAD_PX
+        high = np.ceil(known.max(axis=0)).astype(int) + _PAD_PX
+        low = np.clip(low, 0, [self._model.width - 64, self._model.height - 64])
+        high = np.clip(high, low + 64, [self._model.width, self._model.height])
+        return slice(int(low[1]), int(high[1])), slice(int(low[0]), int(high[0]))
+
+    def _depth_at(self, pixels: Float, depth: NDArray[np.generic], unit_m: float) -> Float:
+        """Median depth (K,) [m] of the 3x3 pixels around; NaN where unknown or outside."""
+        at = np.rint(np.clip(np.nan_to_num(pixels, nan=-9.0), -9, 1e6)).astype(int)
+        inside = (at >= 1).all(axis=1)
+        inside &= (at[:, 0] < self._model.width - 1) & (at[:, 1] < self._model.height - 1)
+        at = np.where(inside[:, None], at, 1)
+        offsets = np.array([[dx, dy] for dy in (-1, 0, 1) for dx in (-1, 0, 1)])
+        near = at[:, None] + offsets
+        values = depth[near[..., 1], near[..., 0]].astype(float) * unit_m
+        values[~(values > 0) | ~inside[:, None]] = np.nan
+        known = np.isfinite(values).sum(axis=1) >= 3
+        out = np.full(len(pixels), np.nan)
+        if known.any():
+            out[known] = np.nanmedian(values[known], axis=1)
+        return out
+
+    def _fit(self, depth: NDArray[np.generic], unit_m: float) -> RigidFit | None:
+        z = self._depth_at(self._pixels, depth, unit_m)
+        now = se3.apply(self._T_planning_camera, self._model.lift_pixels(self._pixels, z))
+        usable = self._alive & np.isfinite(z)
+        if usable.sum() < self._settings.min_support:
+            return None
+        # Depth noise grows with the square of the distance.
+        weights = np.where(usable, 1.0 / np.maximum(np.nan_to_num(z, nan=1.0), 0.1) ** 4, 0.0)
+        try:
+            fit = fit_rigid(self._points, now, weights, min_support=self._settings.min_support)
+        except TrackingError:
+            return None  # too little is seen: the caller reports the last pose as not visible
+        middle = self._points.mean(axis=0)
+        step = np.linalg.norm(se3.apply(fit.T, middle) - se3.apply(self._pose, middle))
+        if fit.residual_m > self._settings.max_residual_m or step > self._settings.max_step_m:
+            return None
+        self._alive &= fit.agrees | ~usable
+        return fit
+
+    def _reseed(self, depth: NDArray[np.generic], unit_m: float, *, trusted: bool) -> None:
+        """Take up points again where the pose puts them, if the depth there agrees."""
+        local = se3.apply(se3.inverse(self._T_planning_camera), se3.apply(self._pose, self._points))
+        there = self._model.project(local)
+        agrees = abs(self._depth_at(there, depth, unit_m) - local[:, 2]) < _DEPTH_AGREES_M
+        strayed = np.linalg.norm(self._pixels - there, axis=1) > _STRAYED_PX
+        back = agrees & (~self._alive | strayed) if trusted else agrees & ~self._alive
+        self._pixels[back] = there[back]
+        self._alive |= back
+
+    def _search(self, color: NDArray[np.uint8], depth: NDArray[np.generic], unit_m: float) -> None:
+        """Look for a lost object near its last place, now and then: it costs 0.1 s."""
+        every = self._settings.find_every
+        if not every or self._missed % every:
+            return
+        metres = depth.astype(np.float32) * np.float32(unit_m)
+        metres[~(metres > 0)] = np.nan
+        view = RgbdView(
+            self._view.camera, self._view.frame_id, 0, np.asarray(color), metres, self._model,
+            self._T_planning_camera,
+        )  # fmt: skip
+        new = NewView(view)
+        motion, fit = self._pose, fit_of(self._shape, self._pose, new)
+        if fit.share < 0.7:
+            motion, fit = search(
+                self._shape, self._pose, new, self._support_plane,
+                reach_m=self._settings.find_reach_m,
+            )  # fmt: skip
+        if fit.share > 0.6 and fit.hidden_share < 0.7:
+            self._pose = motion
+            self._alive[:] = False
+
+
+def _lucas_kanade(
+    before: Gray, now: Gray, start: NDArray[np.float32]
+) -> tuple[NDArray[np.float32], Mask]:
+    """Follow pixels (K, 1, 2); which of them were found (K,)."""
+    end, found, _ = cv2.calcOpticalFlowPyrLK(
+        before, now, start, start.copy(), winSize=_LK_WINDOW, maxLevel=_LK_LEVELS,
+        criteria=_LK_CRITERIA,
+    )  # fmt: skip
+    return np.asarray(end, np.float32), np.asarray(found[:, 0] > 0)
+
+
+def _seeds(view: RgbdView, mask: Mask, count: int) -> tuple[Float, Float]:
+    """Pixels (K, 2) worth following, spread over the mask, and their points (K, 3)."""
+    inner = cv2.erode(mask.astype(np.uint8), np.ones((5, 5), np.uint8))
+    inner = inner if inner.sum() > 0.4 * mask.sum() else mask.astype(np.uint8)
+    gray = cv2.cvtColor(view.color, cv2.COLOR_RGB2GRAY)
+    spacing = max(2.0, 0.5 * float(np.sqrt(inner.sum() / max(count, 1))))
+    corners = cv2.goodFeaturesToTrack(gray, count, 0.002, spacing, mask=inner)
+    pixels = np.zeros((0, 2)) if corners is None else corners[:, 0].astype(float)
+    if len(pixels) < count:
+        # Plain surfaces have few corners; the rest is spread evenly.
+        v, u = np.nonzero(inner)
+        pick = np.linspace(0, len(v) - 1, count - len(pixels) if len(v) else 0).astype(int)
+        pixels = np.concatenate([pixels, np.stack([u[pick], v[pick]], -1).astype(float)])
+    smooth = cv2.medianBlur(np.nan_to_num(view.depth, nan=0.0).astype(np.float32), 5)
+    u, v = np.rint(pixels).astype(int).T
+    z = smooth[v, u].astype(float)
+    pixels, z = pixels[z > 0], z[z > 0]
+    return pixels, se3.apply(view.T_planning_camera, view.model.lift_pixels(pixels, z))
+
+
+def _covariance(fit: RigidFit, points: Float) -> Float:
+    """Covariance (6, 6) of a fit to points with independent noise."""
+    used = points[fit.agrees]
+    spread = used - used.mean(axis=0)
+    variance = max(fit.residual_m, 5e-4) ** 2
+    inertia = np.eye(3) * (spread**2).sum() - spread.T @ spread
+    out = np.zeros((6, 6))
+    out[:3, :3] = np.eye(3) * variance / len(used)
+    out[3:, 3:] = variance * np.linalg.inv(inertia + np.eye(3) * 1e-9)
+    return out

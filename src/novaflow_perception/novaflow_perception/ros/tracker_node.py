@@ -1,0 +1,134 @@
+"""tracker_node: follows the target while it is moved."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
+from rclpy.qos import QoSProfile, ReliabilityPolicy
+from rclpy.subscription import Subscription
+from sensor_msgs.msg import Image
+
+from novaflow_core.errors import Code, NovaflowError, PlatformError, ShapeError
+from novaflow_msgs.msg import ObjectTrack
+from novaflow_msgs.srv import TrackObject
+from novaflow_perception.core.tracking import ObjectTracker, Track, TrackerSettings
+from novaflow_ros.conversions import (
+    color_from_msg,
+    grounding_from_msg,
+    image_from_msg,
+    pose_from_matrix,
+    scene_from_msg,
+    time_to_ns,
+)
+from novaflow_ros.node import NovaflowNode, run
+
+COLOR_TOPIC = "/camera/camera/color/image_raw"
+DEPTH_TOPIC = "/camera/camera/aligned_depth_to_color/image_raw"
+_UNITS_M = {"16UC1": 1e-3, "mono16": 1e-3, "32FC1": 1.0}
+
+
+class TrackerNode(NovaflowNode[TrackerSettings]):
+    """Serves TrackObject; images are subscribed to only while something is tracked."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        """Declare the parameters."""
+        super().__init__("tracker_node", TrackerSettings, **kwargs)
+        self._lock = threading.Lock()
+        self._tracker: ObjectTracker | None = None
+        self._images: list[Subscription] = []
+        self._waiting: dict[str, Image] = {}
+
+    def setup(self) -> None:
+        """Create the service and the topic."""
+        self._group = MutuallyExclusiveCallbackGroup()
+        self._tracks = self.create_publisher(ObjectTrack, "/novaflow/object_track", 10)
+        self._service = self.create_service(TrackObject, "/novaflow/track_object", self._serve)
+
+    def stop(self) -> None:
+        """Stop tracking."""
+        self._end()
+
+    def teardown(self) -> None:
+        """Remove the service and the topic."""
+        self.destroy_service(self._service)
+        self.destroy_publisher(self._tracks)
+
+    def _serve(self, request: Any, response: Any) -> Any:
+        try:
+            self._end()
+            if request.track:
+                self._begin(request)
+        except NovaflowError as error:
+            response.code, response.reason = int(error.code), error.reason
+            return response
+        response.code, response.reason = int(Code.OK), ""
+        return response
+
+    def _begin(self, request: Any) -> None:
+        if not self.active:
+            raise PlatformError(Code.NOT_ACTIVE, "tracker_node is not active")
+        scene, grounding = scene_from_msg(request.scene), grounding_from_msg(request.grounding)
+        tracker = ObjectTracker(scene, grounding, self.settings)
+        task = grounding.task
+        with self._lock:
+            self._tracker, self._scene = tracker, scene
+            self._label = task.target.text or grounding.target.description
+            self._waiting.clear()
+        qos = QoSProfile(depth=2, reliability=ReliabilityPolicy.BEST_EFFORT)
+        self._images = [
+            self.create_subscription(
+                Image, topic, lambda m, k=kind: self._take(k, m), qos, callback_group=self._group
+            )
+            for kind, topic in (("color", COLOR_TOPIC), ("depth", DEPTH_TOPIC))
+        ]
+
+    def _end(self) -> None:
+        with self._lock:
+            self._tracker = None
+            self._waiting.clear()
+        for subscription in self._images:
+            self.destroy_subscription(subscription)
+        self._images = []
+
+    def _take(self, kind: str, message: Image) -> None:
+        """Pair the newest colour and depth of one stamp; both come through one callback group."""
+        self._waiting[kind] = message
+        color, depth = self._waiting.get("color"), self._waiting.get("depth")
+        if color is None or depth is None or color.header.stamp != depth.header.stamp:
+            return
+        self._waiting.clear()
+        with self._lock:
+            if self._tracker is None or time_to_ns(color.header.stamp) < self._scene.main.stamp_ns:
+                return
+            try:
+                if depth.encoding not in _UNITS_M:
+                    raise ShapeError(f"depth encoding '{depth.encoding}' is not 16UC1 or 32FC1")
+                track = self._tracker.update(
+                    color_from_msg(color), image_from_msg(depth), _UNITS_M[depth.encoding]
+                )
+            except NovaflowError as error:
+                self.get_logger().warning(
+                    f"image not used: {error.reason}", throttle_duration_sec=2.0
+                )
+                return
+            self._publish(color, track)
+
+    def _publish(self, color: Image, track: Track) -> None:
+        message = ObjectTrack(
+            scene_id=self._scene.scene_id,
+            label=self._label,
+            visible=track.visible,
+            support=track.support,
+        )
+        message.header.stamp = color.header.stamp
+        message.header.frame_id = self._scene.planning_frame
+        message.pose.pose = pose_from_matrix(track.pose)
+        message.pose.covariance = track.covariance.ravel()
+        self._tracks.publish(message)
+
+
+def main() -> None:
+    """Run the node."""
+    run(TrackerNode)
