@@ -44,6 +44,7 @@ from novaflow_core.errors import Code, NovaflowError
 
 INSTRUCTION = "put the cup on the saucer"
 TARGET = "cup"
+CANDIDATES = 3  # few, because imagining them is not what is measured here
 REST_RAD_S = 0.01
 MOVING_RAD_S = 0.1
 STILL_S = 0.2  # so long must the joints stay below it
@@ -264,7 +265,7 @@ def in_fingers(truth: dict[str, Any]) -> np.ndarray:
 def cancel_once(client: TaskClient, observer: Observer, phase: str, delay_s: float) -> Stop | str:
     """Cancel one goal somewhere in a phase; a sentence when that was not possible."""
     observer.ask("reset")
-    trial = Trial(client, Goal(INSTRUCTION, candidates=1, seed=1000))
+    trial = Trial(client, Goal(INSTRUCTION, candidates=CANDIDATES, seed=1000))
     if not run_into(trial, phase):
         record = trial.join(60.0)
         return f"never came to {phase}: {record.reason if record else 'no answer'}"
@@ -308,7 +309,7 @@ def lose_once(
     """Lose one process while the arm reaches, then bring it back and run the next goal."""
     observer.ask("reset")
     client.wait_ready(60.0, plan_only=False)
-    trial = Trial(client, Goal(INSTRUCTION, candidates=1, seed=1000))
+    trial = Trial(client, Goal(INSTRUCTION, candidates=CANDIDATES, seed=1000))
     fault = Fault(process, number.name, float("nan"), "", "", False, "")
     if run_into(trial, "approach"):
         wait_moving(trial, observer)
@@ -333,7 +334,7 @@ def lose_once(
         time.sleep(0.05)
     try:
         client.wait_ready(60.0, plan_only=False)
-        following = client.perform(Goal(INSTRUCTION, candidates=1, seed=1000))
+        following = client.perform(Goal(INSTRUCTION, candidates=CANDIDATES, seed=1000))
         fault.next_goal = following.code.name
     except NovaflowError as error:
         fault.next_goal = error.code.name
