@@ -118,7 +118,7 @@ def _rectangle(
 def _fit(directions: Float, reach: Float, trust: Float, shape: Float) -> tuple[Float, Float, float]:
     design = np.hstack([directions, shape])
     weight, error = trust, reach
-    solution = np.zeros(design.shape[1])
+    solution: Float = np.zeros(design.shape[1])
     for _ in range(8):
         root = np.sqrt(weight)
         solution = np.linalg.lstsq(design * root[:, None], reach * root, rcond=None)[0]
