@@ -121,7 +121,8 @@ def _fit(directions: Float, reach: Float, trust: Float, shape: Float) -> tuple[F
     solution: Float = np.zeros(design.shape[1])
     for _ in range(8):
         root = np.sqrt(weight)
-        solution = np.linalg.lstsq(design * root[:, None], reach * root, rcond=None)[0]
+        fit = np.linalg.lstsq(design * root[:, None], reach * root, rcond=None)
+        solution = np.asarray(fit[0], float)
         error = np.asarray(abs(reach - design @ solution), float)
         weight = trust * np.where(
             error < _HUBER_M, 1.0, (_HUBER_M / np.maximum(error, 1e-9)) ** 1.5
