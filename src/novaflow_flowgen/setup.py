@@ -15,7 +15,7 @@ setup(
     install_requires=["setuptools", "numpy"],
     zip_safe=False,
     license="Apache-2.0",
-    description="Video generation, lifting to object flow, and selection of a believable candidate.",
+    description="Video generation, lifting to object flow, selection of a believable candidate.",
     entry_points={
         "console_scripts": [
             "flowgen_node = novaflow_flowgen.ros.flowgen_node:main",

@@ -1,6 +1,7 @@
-"""A small ray caster for tests: textured boxes and cylinders on a table, with exact depth and known motion.
+"""A small ray caster for tests: textured boxes and cylinders with known depth and motion.
 
-It shares nothing with the storyboard: no cut-outs, no warping, every frame is rendered from the shapes.
+It shares nothing with the storyboard: no cut-outs, no warping, every frame is rendered from the
+shapes.
 """
 
 from __future__ import annotations
@@ -141,8 +142,18 @@ def make_scene(items, *, depth_noise=0.0, seed=0, model=MODEL, pose=None, roles=
     for number, role in enumerate(roles):
         seen = points[(index == number) & np.isfinite(depth)]
         low, high = seen.min(0), seen.max(0)
-        corners = np.array([[x, y, z] for z in (low[2], high[2]) for x, y in
-                            ((low[0], low[1]), (high[0], low[1]), (high[0], high[1]), (low[0], high[1]))])
+        corners = np.array(
+            [
+                [x, y, z]
+                for z in (low[2], high[2])
+                for x, y in (
+                    (low[0], low[1]),
+                    (high[0], low[1]),
+                    (high[0], high[1]),
+                    (low[0], high[1]),
+                )
+            ]
+        )
         objects.append(GroundedObject(number + 2, role, f"item {number}", 0.9, corners))
     task = task or TaskSpec("lift the thing", Motion.LIFT, ObjectPhrase("the thing"))
     return scene, Grounding(scene.scene_id, task, TABLE, (labels,), tuple(objects))
@@ -181,7 +192,7 @@ def rigid_motion(shift, yaw, about, steps=41, tilt=0.0):
 
 
 def degrade(video, *, noise=0.0, jpeg=0, dim=0.0, occlude=None, seed=0):
-    """Noise [grey levels], JPEG quality, brightness lost by the end, and a bar (u0, u1) px in front."""
+    """Noise [grey levels], JPEG quality, brightness lost by the end, a bar (u0, u1) px before it."""
     random = np.random.default_rng(seed)
     out = []
     for step, frame in enumerate(video.frames):
@@ -193,12 +204,14 @@ def degrade(video, *, noise=0.0, jpeg=0, dim=0.0, occlude=None, seed=0):
             image += random.normal(0, noise, image.shape)
         image = np.clip(image, 0, 255).astype(np.uint8)
         if jpeg:
-            image = cv2.imdecode(cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, jpeg])[1], 1)
+            image = cv2.imdecode(
+                cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, jpeg])[1], 1
+            )
         out.append(image)
     return Video(np.stack(out), video.fps)
 
 
 def flow_error(flow, motions):
-    """Largest distance (T,) [m] of a flow's points from where the motions take their first positions."""
+    """Largest distance (T,) [m] of a flow from where the motions take its first points."""
     truth = np.einsum("tij,kj->tki", motions[:, :3, :3], flow.points[0]) + motions[:, None, :3, 3]
     return np.linalg.norm(flow.points - truth, axis=-1).max(axis=1)

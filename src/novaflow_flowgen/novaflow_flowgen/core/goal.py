@@ -63,7 +63,7 @@ class Stage:
     grounding: Grounding
 
     def points(self, item: GroundedObject) -> Float:
-        """Points (N, 3) [m] of an object in the main view, depth median filtered, planning frame."""
+        """Points (N, 3) [m] of an object in the main view, smoothed; planning frame."""
         view = self.scene.main
         mask = self.grounding.mask(item)
         depth = smooth_depth(view.depth, mask)
@@ -78,7 +78,8 @@ class Stage:
         if len(points) < 30:
             raise VideoError(
                 Code.VIDEO_GOAL_UNREACHABLE,
-                f"'{item.description}' has depth at {len(points)} pixels; 30 are needed to place it",
+                f"'{item.description}' has depth at {len(points)} pixels; 30 are needed to "
+                f"place it",
             )
         basis = self.support.basis()
         eye = self.scene.main.T_planning_camera[:3, 3]
@@ -162,7 +163,8 @@ def _straighten(stage: Stage, moving: GroundedObject, pivot: Float) -> Goal:
     if spread[0] < 1.4 * spread[1] or angle < np.radians(5.0):
         raise VideoError(
             Code.VIDEO_GOAL_UNREACHABLE,
-            f"'{moving.description}' has no long axis that leans: it is {np.degrees(angle):.0f} deg from upright",
+            f"'{moving.description}' has no long axis that leans: it is "
+            f"{np.degrees(angle):.0f} deg from upright",
         )
     axis = np.cross(long, up)
     height = stage.support.height(points)
@@ -233,10 +235,11 @@ def _beside(stage: Stage, relation: Relation, foot: Footprint, other: Footprint)
 
 
 def _surface_height(stage: Stage, points: Float, other: Footprint, foot: Footprint) -> float:
-    """Height at which the reference carries the target's base: its observed surface under that base."""
+    """Height at which the reference carries the target: its surface seen under the base."""
     flat = points @ stage.support.basis().T
     distance = np.linalg.norm(flat - other.centre, axis=1)
-    # The rim seen from above is wider than the base for most vessels, so only the inner part is looked at.
+    # The rim seen from above is wider than the base for most vessels, so only the inner part is
+    # looked at.
     base = 0.6 * float(foot.half.min())
     under = distance < max(base, 0.008)
     if under.sum() < 15:

@@ -45,7 +45,7 @@ class Effects:
 def assign_spoils(
     kinds: Sequence[Spoil], candidates: int, spoiled: int, seed: int
 ) -> list[Spoil | None]:
-    """Decide which candidates hallucinate and how: seeded, shuffled, all kinds before any twice."""
+    """Decide which candidates hallucinate and how: shuffled, all kinds before any twice."""
     random = np.random.default_rng([abs(seed), 0x5F01])
     count = min(spoiled, candidates) if kinds else 0
     chosen: list[Spoil | None] = []
@@ -56,7 +56,7 @@ def assign_spoils(
 
 
 def other_objects(grounding: Grounding) -> list[GroundedObject]:
-    """Objects besides the target that are seen well enough to be moved by mistake, references first."""
+    """Other objects that are seen well enough to be moved by mistake, references first."""
     target = grounding.target
     ranked = [*grounding.references, *grounding.objects]
     seen: list[GroundedObject] = []
@@ -74,9 +74,7 @@ def reversed_roles(honest: Goal, reference: Footprint, support: Plane) -> Goal:
     height = (reference.bottom_m + reference.top_m) / 2
     pivot = reference.centre @ support.basis() + (height - support.offset) * up
     flat = honest.shift - (honest.shift @ up) * up
-    return replace(
-        honest, pivot=pivot, shift=-0.7 * flat, rotation=np.zeros(3), clearance_m=0.04
-    )
+    return replace(honest, pivot=pivot, shift=-0.7 * flat, rotation=np.zeros(3), clearance_m=0.04)
 
 
 def misplace(goal: Goal, kind: Spoil, random: np.random.Generator, support: Plane) -> Goal:

@@ -1,6 +1,7 @@
-"""Lift a video to object flow without a depth network: 2D tracks, PnP on first-frame depth, alignment to the pixels.
+"""Lift a video to object flow without a depth network: tracks, PnP, then the pixels.
 
-A lifter that cannot tell says so: every check below raises a `TrackingError` with its numbers instead of a bad flow.
+A lifter that cannot tell says so: every check below raises a `TrackingError` with its numbers
+instead of a bad flow.
 """
 
 from __future__ import annotations
@@ -69,8 +70,8 @@ class PnpLifter:
 
         Args:
             make_tracker: Builds a tracker.
-            track_filter: `all_visible` keeps points seen in every step (NovaFlow, sec. 3), `min_support` those seen in
-                at least half of them.
+            track_filter: `all_visible` keeps points seen in every step (NovaFlow, sec. 3),
+                `min_support` those seen in at least half of them.
             limits: When to abstain.
         """
         self._make_tracker = make_tracker
@@ -98,7 +99,8 @@ class PnpLifter:
         view, frames = request.view, request.video.frames
         if frames.shape[1:] != view.color.shape:
             raise ShapeError(
-                f"the video is {frames.shape[2]}x{frames.shape[1]}, the view {view.model.width}x{view.model.height}"
+                f"the video is {frames.shape[2]}x{frames.shape[1]}, the view "
+                f"{view.model.width}x{view.model.height}"
             )
         grays = [cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in frames]
         mask = np.asarray(request.mask, bool)
@@ -108,7 +110,8 @@ class PnpLifter:
         if len(seeds.inside) < self._limits.min_seeds:
             raise TrackingError(
                 Code.TRACKS_TOO_FEW,
-                f"only {len(seeds.inside)} points with depth lie on the object; {self._limits.min_seeds} are needed",
+                f"only {len(seeds.inside)} points with depth lie on the object; "
+                f"{self._limits.min_seeds} are needed",
                 {"seeds": len(seeds.inside)},
             )
         index = seeds.inside.astype(int)
@@ -165,10 +168,8 @@ class PnpLifter:
     def _flow(self, work: _Work, seen: NDArray[np.float32], stats: dict[str, float]) -> LiftResult:
         """Build the flow (T, K) of the points that the filter keeps."""
         visible = seen > 0.1
-        if self._filter == ALL_VISIBLE:
-            kept = visible.all(axis=0)
-        else:
-            kept = visible.mean(axis=0) >= 0.5
+        share = 1.0 if self._filter == ALL_VISIBLE else 0.5
+        kept = visible.mean(axis=0) >= share
         stats["share_kept"] = float(kept.mean())
         if kept.sum() < self._limits.min_seeds:
             raise TrackingError(
@@ -186,7 +187,8 @@ class PnpLifter:
             visible=visible[:, kept],
             confidence=np.clip(seen[:, kept], 0, 1).astype(np.float32),
             dt_s=1.0 / work.request.video.fps,
-            # A straight path does not prove a slide, nor an arc a hinge: without a model of joints it stays rigid.
+            # A straight path does not prove a slide, nor an arc a hinge: without a model of joints
+            # it stays rigid.
             kind=MotionKind.RIGID,
             frame_id=work.request.planning_frame,
             stamp_ns=view.stamp_ns,
@@ -205,7 +207,8 @@ def _make_aligner(
 ) -> PixelAligner:
     if scale != 1.0:
         size = (model.width // 2, model.height // 2)
-        # Pixel centres are at whole numbers, so the principal point moves by a quarter pixel as well.
+        # Pixel centres are at whole numbers, so the principal point moves by a quarter pixel as
+        # well.
         model = CameraModel(
             *size, model.fx / 2, model.fy / 2, (model.cx - 0.5) / 2, (model.cy - 0.5) / 2
         )
@@ -300,7 +303,7 @@ def _seen(work: _Work, motion: Float, aligned: Alignment | None) -> NDArray[np.f
 
 
 def _background_motion(work: _Work) -> float:
-    """How far the picture around the object moves at most [px]; NaN where nothing could be followed."""
+    """How far the background moves at most [px]; NaN where nothing could be followed."""
     start = work.seeds.around
     if len(start) < 8:
         return float("nan")

@@ -97,14 +97,16 @@ def check_lift(
     """Abstain where a lift cannot be trusted.
 
     Raises:
-        TrackingError: TRACKS_TOO_FEW, LIFT_LOW_INLIERS, LIFT_DIVERGED or LIFT_UNCERTAIN, with step and numbers.
+        TrackingError: TRACKS_TOO_FEW, LIFT_LOW_INLIERS, LIFT_DIVERGED or LIFT_UNCERTAIN, with step
+            and numbers.
     """
     for step, r in enumerate(records, start=1):
         where = f"in frame {step + 1} of {len(records) + 1}"
         if r.tracked < limits.min_tracked:
             raise TrackingError(
                 Code.TRACKS_TOO_FEW,
-                f"{where} {r.tracked} of {r.usable} tracks survive; {limits.min_tracked} are needed",
+                f"{where} {r.tracked} of {r.usable} tracks survive; {limits.min_tracked} "
+                f"are needed",
                 stats,
             )
         if r.inlier_ratio < limits.min_inlier_ratio:
@@ -117,13 +119,15 @@ def check_lift(
         if r.step_m > limits.max_step_m or r.turn_rad > limits.max_turn_rad:
             raise TrackingError(
                 Code.LIFT_DIVERGED,
-                f"{where} the object jumps by {1000 * r.step_m:.0f} mm and {np.degrees(r.turn_rad):.0f} deg",
+                f"{where} the object jumps by {1000 * r.step_m:.0f} mm and "
+                f"{np.degrees(r.turn_rad):.0f} deg",
                 stats,
             )
         if r.correlation < limits.min_correlation or r.seen_share < limits.min_seen_share:
             raise TrackingError(
                 Code.LIFT_DIVERGED,
-                f"{where} the moved object does not look like the frame: correlation {r.correlation:.2f} "
+                f"{where} the moved object does not look like the frame: correlation "
+                f"{r.correlation:.2f} "
                 f"(at least {limits.min_correlation}), seen {100 * r.seen_share:.0f} %",
                 stats,
             )

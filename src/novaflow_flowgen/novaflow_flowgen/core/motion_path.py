@@ -1,4 +1,4 @@
-"""From a goal to a motion: one rigid transform per frame, with the variation that makes candidates differ."""
+"""From a goal to a motion: one transform per frame, varied from candidate to candidate."""
 
 from __future__ import annotations
 

@@ -1,6 +1,7 @@
 """The candidate pool: imagine, save, read back and lift several videos, two at a time.
 
-Every flow is lifted from the video file, never from the frames in memory: what is judged is what is on disk.
+Every flow is lifted from the video file, never from the frames in memory: what is judged is what is
+on disk.
 """
 
 from __future__ import annotations
@@ -189,7 +190,7 @@ class _Meter:
         self._said = 0.0
 
     def at(self, index: int, share: float, text: str = "") -> None:
-        """Note how far a candidate is; a line is passed on when it has something to say, or five times a second."""
+        """Note how far a candidate is; pass on a line that says something, or five a second."""
         with self._lock:
             self._done[index] = max(self._done[index], share)
             now = time.monotonic()

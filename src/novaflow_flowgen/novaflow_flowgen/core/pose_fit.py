@@ -1,7 +1,8 @@
-"""Pose of a rigid object from 2D tracks and first-frame depth, then aligned to the pixels themselves.
+"""Pose of a rigid object from 2D tracks and first-frame depth, aligned to the pixels.
 
-Tracks give a pose that survives large steps and outliers. The alignment compares each frame with the object's first
-frame, moved by the pose over the known background, so that errors do not add up and outlines count as well as texture.
+Tracks give a pose that survives large steps and outliers. The alignment compares each frame with
+the object's first frame, moved by the pose over the known background, so that errors do not add up
+and outlines count as well as texture.
 """
 
 from __future__ import annotations
@@ -144,11 +145,13 @@ class PixelAligner:
         Args:
             frame: Grey image.
             guess: (4, 4) motion to start from.
-            fit: Tracks that hold the directions which the pixels leave open; None: nothing but a weak prior does.
+            fit: Tracks that hold the directions which the pixels leave open; None: nothing but a
+                weak prior does.
             iterations: At most.
 
         Returns:
-            The motion that explains the frame best, None when nothing of the object can be compared.
+            The motion that explains the frame best, None when nothing of the object can be
+            compared.
         """
         hold = self._hold(fit, guess)
         first = self._step(frame, guess, hold, np.zeros(6), None)
@@ -273,7 +276,8 @@ class PixelAligner:
         v, u = where[0] + warp.roi[1], where[1] + warp.roi[0]
         z = depth.astype(float)
         x, y = (u - model.cx) / model.fx * z, (v - model.cy) / model.fy * z
-        # The picture moves with the object, so the value at a fixed pixel changes against the slope.
+        # The picture moves with the object, so the value at a fixed pixel changes against the
+        # slope.
         gx, gy = -slope[:, 0] * model.fx / z, -slope[:, 1] * model.fy / z
         gz = -(gx * x + gy * y) / z
         g = np.stack([gx, gy, gz], -1)
@@ -281,7 +285,7 @@ class PixelAligner:
         return np.hstack([g, np.cross(arm, g)])
 
     def _cost(self, weight: Float, covered: float, travelled: Float, hold: Float) -> float:
-        """Mean robust misfit; pixels that a pose leaves incomparable count half, so that hiding does not pay."""
+        """Mean robust misfit; incomparable pixels count half, so that hiding does not pay."""
         missing = max(float(covered) - len(weight), 0.0)
         misfit = ((1 - weight).sum() + 0.5 * missing) / (len(weight) + missing)
         return float(misfit + 0.1 * (travelled @ hold @ travelled) / len(weight))
@@ -296,7 +300,7 @@ class PixelAligner:
 
 
 def _match_tones(model: Image32, now: Image32) -> tuple[float, float]:
-    """Gain and bias that take the model's grey values to the frame's; what hides the object has no say."""
+    """Gain and bias from the model's grey values to the frame's; occluders have no say."""
     gain, bias = 1.0, float(np.median(now - model))
     for _ in range(4):
         residual = now - gain * model - bias

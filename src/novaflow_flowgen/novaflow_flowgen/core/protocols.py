@@ -1,4 +1,4 @@
-"""What a video generator and a lifter are; backends of the stages `video` and `tracks` implement these."""
+"""What a video generator and a lifter are: the stages `video` and `tracks`."""
 
 from __future__ import annotations
 

@@ -1,6 +1,7 @@
-"""Imagine the task without a video model: cut the target out of the view, move it in 2.5D, paint behind it.
+"""Imagine the task without a video model: cut the target out, move it, paint behind it.
 
-It stands in for a video model and outputs RGB frames only; whatever reads them knows nothing of the motion behind.
+It stands in for a video model and outputs RGB frames only; whatever reads them knows nothing of the
+motion behind.
 """
 
 from __future__ import annotations
@@ -71,7 +72,7 @@ class Storyboard:
     """The `storyboard` backend: general rigid motions by words, candidates that differ by seed."""
 
     def __init__(self) -> None:
-        """Start without a scene; the last one's cut-outs are kept, since all candidates share them."""
+        """Start without a scene; cut-outs are kept, since all candidates share them."""
         self._lock = threading.Lock()
         self._cutouts: dict[tuple[str, int], _Cutout] = {}
         self._goals: dict[tuple[str, str, int], Goal] = {}
@@ -200,7 +201,8 @@ def _check_in_image(request: VideoRequest, moving: GroundedObject, motions: Floa
     if share < _SEEN_SHARE:
         raise VideoError(
             Code.VIDEO_GOAL_UNREACHABLE,
-            f"the goal lies outside the picture: {100 * share:.0f} % of the target would be seen on the way, "
+            f"the goal lies outside the picture: {100 * share:.0f} % of the target would be "
+            f"seen on the way, "
             f"{100 * _SEEN_SHARE:.0f} % are needed",
             {"share_in_image": share},
         )
@@ -214,7 +216,8 @@ def _cut_out(view: RgbdView, labels: NDArray[np.uint8], label: int, support: Pla
     if np.isfinite(depth).sum() < 100:
         raise VideoError(
             Code.VIDEO_GOAL_UNREACHABLE,
-            f"the object to move has depth at {int(np.isfinite(depth).sum())} pixels; 100 are needed",
+            f"the object to move has depth at {int(np.isfinite(depth).sum())} pixels; 100 "
+            f"are needed",
         )
     surface = surface_of(depth, whole, view.model)
     hole = cv2.dilate(whole.astype(np.uint8), np.ones((9, 9), np.uint8)) > 0

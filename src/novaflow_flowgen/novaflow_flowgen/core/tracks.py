@@ -1,4 +1,4 @@
-"""2D tracks from one frame to the next: pyramidal Lucas-Kanade or DIS, both with a forward-backward check."""
+"""2D tracks from one frame to the next: pyramidal Lucas-Kanade or DIS, checked both ways."""
 
 from __future__ import annotations
 

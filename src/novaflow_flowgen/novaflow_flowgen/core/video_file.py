@@ -60,8 +60,9 @@ def read_video(path: Path, size: VideoSize, steps: int = DEFAULT_STEPS) -> Video
     """Read a video, resampled to `steps` frames over its whole length and scaled to `size`.
 
     Raises:
-        VideoError: VIDEO_UNREADABLE (missing, not a video, or it ends before its own header says so),
-            VIDEO_TOO_SHORT, or VIDEO_SIZE_MISMATCH when the aspect ratio differs from the view's.
+        VideoError: VIDEO_UNREADABLE (missing, not a video, or it ends before its own header says
+            so), VIDEO_TOO_SHORT, or VIDEO_SIZE_MISMATCH when the aspect ratio differs from the
+            view's.
     """
     if not path.is_file():
         raise VideoError(Code.VIDEO_UNREADABLE, f"there is no video at {path}")
@@ -71,7 +72,8 @@ def read_video(path: Path, size: VideoSize, steps: int = DEFAULT_STEPS) -> Video
     if abs(stretch - 1) > _ASPECT_TOLERANCE:
         raise VideoError(
             Code.VIDEO_SIZE_MISMATCH,
-            f"{path.name} is {width}x{height}, the view {size.width}x{size.height}: their shapes differ by "
+            f"{path.name} is {width}x{height}, the view {size.width}x{size.height}: their "
+            f"shapes differ by "
             f"{100 * abs(stretch - 1):.0f} %; crop the video to the view",
         )
     pick = np.rint(np.linspace(0, len(frames) - 1, steps)).astype(int)

@@ -1,7 +1,7 @@
-"""Move the visible surface of an object in an image: forward projection with a z-buffer, then inverse sampling.
+"""Move the visible surface of an object in an image: project, z-buffer, sample once.
 
-Splatting colours blurs them. Splatting *where each pixel came from* and sampling the image there once keeps texture
-sharp, and the identity motion returns the image unchanged.
+Splatting colours blurs them. Splatting *where each pixel came from* and sampling the image there
+once keeps texture sharp, and the identity motion returns the image unchanged.
 """
 
 from __future__ import annotations
@@ -69,9 +69,10 @@ class Warp:
 def smooth_depth(
     depth: NDArray[np.floating], mask: NDArray[np.bool_], size: int = 5
 ) -> NDArray[np.float32]:
-    """Depth (H, W) [m] inside a mask: holes filled from the nearest pixel, then median filtered; NaN outside.
+    """Depth (H, W) [m] inside a mask, filled and median filtered; NaN outside.
 
-    Depth of the neighbours never bleeds in: pixels outside the mask take part with the nearest inside value.
+    Depth of the neighbours never bleeds in: pixels outside the mask take part with the nearest
+    inside value.
     """
     out = np.full(depth.shape, np.nan, np.float32)
     v, u = np.nonzero(mask)
@@ -143,7 +144,8 @@ def forward_warp(surface: Surface, T_camera_motion: Float, model: CameraModel) -
     shift = np.stack([pixels[:, 0] - (x + u0), pixels[:, 1] - (y + v0), z], -1)
     weight, sums = _splat_bilinear(x, y, shift, h, w)
 
-    # Cracks open where the surface comes closer; close them from their neighbours, never beyond the outline.
+    # Cracks open where the surface comes closer; close them from their neighbours, never beyond
+    # the outline.
     blurred = cv2.blur(weight, (3, 3))
     blurred_sums = cv2.blur(sums, (3, 3))
     solid = cv2.morphologyEx(

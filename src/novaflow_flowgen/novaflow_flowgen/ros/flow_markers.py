@@ -1,4 +1,4 @@
-"""Candidate flows as a few line strips: large line lists cost a viewer and rclpy hundreds of milliseconds."""
+"""Candidate flows as a few line strips: large line lists are slow in rclpy and viewers."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _COLOURS = (
 
 
 def flow_markers(candidates: Sequence[FlowCandidate], stamp: Time, tracks: int) -> MarkerArray:
-    """Build line strips of all usable candidates, coloured by index; earlier markers are deleted first."""
+    """Build line strips of the usable candidates, coloured by index; older ones are deleted."""
     out = MarkerArray(markers=[Marker(action=Marker.DELETEALL)])
     for index, candidate in enumerate(candidates):
         if candidate.flow is None or tracks == 0:

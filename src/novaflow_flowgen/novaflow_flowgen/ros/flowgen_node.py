@@ -128,4 +128,6 @@ def _decode(message: CompressedImage) -> NDArray[np.uint8] | None:
 
 def main() -> None:
     """Run the node."""
+    # The candidates share the cores already; OpenCV's own pool would spin against them.
+    cv2.setNumThreads(1)
     run(FlowgenNode)

@@ -1,4 +1,4 @@
-"""What every lifter owes: accurate on what it accepts, silent on what it cannot see. Nothing here is a storyboard."""
+"""What every lifter owes: accurate where it accepts, silent where it cannot see."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""What every video generator owes: T frames of the view's size, progress, stopping, coded errors."""
+"""What every video generator owes: frames of the view's size, progress, coded errors."""
 
 import numpy as np
 import pytest

@@ -1,5 +1,6 @@
 """flowgen_node as others see it: a goal in, candidates with videos out, over real DDS."""
 
+import contextlib
 import hashlib
 import os
 import subprocess
@@ -52,10 +53,8 @@ class Client:
         self.thread.start()
 
     def _spin(self):
-        try:
+        with contextlib.suppress(rclpy.executors.ExternalShutdownException):
             self.executor.spin()
-        except rclpy.executors.ExternalShutdownException:
-            pass
 
     def send(self, goal):
         assert self.action.wait_for_server(timeout_sec=40.0)
@@ -100,7 +99,10 @@ def client(tmp_path_factory):
 
 
 def goal_for(folder: Path, candidates: int, instruction_seed=3):
-    items = [Item((0.03, 0.04, 0.05), (0, 0), yaw=0.5, seed=1), Item((0.03, 0.03, 0.03), (-0.1, 0.12), seed=2)]  # fmt: skip
+    items = [
+        Item((0.03, 0.04, 0.05), (0, 0), yaw=0.5, seed=1),
+        Item((0.03, 0.03, 0.03), (-0.1, 0.12), seed=2),
+    ]
     scene, grounding = make_scene(items, depth_noise=0.001)
     return GenerateFlows.Goal(
         scene=scene_to_msg(scene),

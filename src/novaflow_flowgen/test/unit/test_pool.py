@@ -1,4 +1,4 @@
-"""The candidate pool: failures are candidates, nothing tells how a candidate was made, truth stays apart."""
+"""The candidate pool: failures are candidates, and nothing tells how one was made."""
 
 import json
 
@@ -19,7 +19,9 @@ class StillLifter:
     def lift(self, request, on_progress, should_stop):
         points = np.zeros((41, 3, 3), np.float32)
         seen = np.ones((41, 3), bool)
-        return LiftResult(ObjectFlow(points, seen, seen.astype(np.float32), 0.1, "base"), {"a_m": 1.0})
+        return LiftResult(
+            ObjectFlow(points, seen, seen.astype(np.float32), 0.1, "base"), {"a_m": 1.0}
+        )
 
 
 class FailsAtTwo(Storyboard):
@@ -33,7 +35,10 @@ class FailsAtTwo(Storyboard):
 
 @pytest.fixture(scope="module")
 def scene():
-    items = [Item((0.03, 0.04, 0.05), (0, 0), seed=1), Item((0.03, 0.03, 0.03), (0.1, 0.12), seed=2)]
+    items = [
+        Item((0.03, 0.04, 0.05), (0, 0), seed=1),
+        Item((0.03, 0.03, 0.03), (0.1, 0.12), seed=2),
+    ]
     return make_scene(items)
 
 

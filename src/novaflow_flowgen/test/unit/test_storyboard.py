@@ -1,4 +1,4 @@
-"""What the storyboard shows: motions by words, candidates that differ, hallucinations that are what they say."""
+"""What the storyboard shows: motions by words, varied candidates, honest hallucinations."""
 
 from dataclasses import replace
 
@@ -61,7 +61,10 @@ def test_on_puts_the_true_axis_over_the_plate_and_the_foot_on_it(table):
 
 
 def test_in_turns_a_box_to_the_sides_of_the_socket():
-    items = [Item(at=(0.1, -0.1), **BOX), Item((0.045, 0.045, 0.025), (-0.05, 0.1), yaw=0.7, seed=6)]
+    items = [
+        Item(at=(0.1, -0.1), **BOX),
+        Item((0.045, 0.045, 0.025), (-0.05, 0.1), yaw=0.7, seed=6),
+    ]
     table = (items, *make_scene(items, depth_noise=0.001, roles=[Role.TARGET, Role.REFERENCE]))
     spec = task(relation=Relation.IN, references=(ObjectPhrase("the socket"),))
     script = Storyboard().script(request(table, spec))
@@ -84,9 +87,7 @@ def test_beside_is_beside(table):
 
 def test_a_video_starts_with_the_view_and_shows_nothing_else_moving(table):
     _, scene, grounding = table
-    video = Storyboard().generate(
-        request(table, task(Motion.LIFT)), lambda _: None, lambda: False
-    )
+    video = Storyboard().generate(request(table, task(Motion.LIFT)), lambda _: None, lambda: False)
     assert video.frames.shape == (41, *scene.main.color.shape)
     assert (video.frames[0] == scene.main.color).all()
     can = grounding.mask(grounding.objects[2])
@@ -124,7 +125,10 @@ def test_wrong_object_moves_another_one(table):
     honest, wrong = spoiled(table, Spoil.WRONG_OBJECT)
     assert wrong.label != honest.label
     spec = task(relation=Relation.ON, references=(ObjectPhrase("the plate"),))
-    ways = [Storyboard().script(request(table, spec, seed=k, spoil=Spoil.WRONG_OBJECT)) for k in range(6)]
+    ways = [
+        Storyboard().script(request(table, spec, seed=k, spoil=Spoil.WRONG_OBJECT))
+        for k in range(6)
+    ]
     assert {w.label for w in ways} == {3, 4}
     assert all(np.ptp(w.motions[:, :3, 3], axis=0).max() > 0.03 for w in ways)
 
@@ -132,7 +136,9 @@ def test_wrong_object_moves_another_one(table):
 @pytest.mark.parametrize("kind", [Spoil.WRONG_GOAL, Spoil.WRONG_DIRECTION])
 def test_a_wrong_goal_is_well_away_from_the_right_one(table, kind):
     honest, wrong = spoiled(table, kind)
-    ends = [s.motions[-1, :3, :3] @ [0.05, -0.12, 0] + s.motions[-1, :3, 3] for s in (honest, wrong)]
+    ends = [
+        s.motions[-1, :3, :3] @ [0.05, -0.12, 0] + s.motions[-1, :3, 3] for s in (honest, wrong)
+    ]
     assert np.linalg.norm(ends[0] - ends[1]) > 0.06
 
 
