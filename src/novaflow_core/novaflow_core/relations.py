@@ -156,8 +156,8 @@ class ReferencePlace:
         if rise < _RIM_M:
             return whole
         distance = np.linalg.norm(self.flat - self.foot.centre, axis=1)
-        level = distance[self.height < floor + 0.3 * rise]
-        return float(np.percentile(level, 95))
+        level = distance[self.height < floor + 0.2 * rise]
+        return float(np.percentile(level, 90))
 
 
 def check_footprint(
