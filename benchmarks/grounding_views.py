@@ -1,8 +1,10 @@
 """Grounding on annotated RGB-D views: which object is meant, and how exactly its pixels are found.
 
-    python benchmarks/grounding_views.py [--views DIR] [--gain 0.75] [--depth-noise-mm 3] [--white-balance 1.05]
+    python benchmarks/grounding_views.py [--views DIR] [--gain 0.75] [--depth-noise-mm 3]
+    [--white-balance 1.05]
 
-DIR holds one folder per view (color.png, depth_mm.png, camera.json, label.png where annotated) and instructions.json.
+DIR holds one folder per view (color.png, depth_mm.png, camera.json, label.png where annotated) and
+instructions.json.
 """
 
 from __future__ import annotations
@@ -29,7 +31,7 @@ DEFAULT_VIEWS = Path(__file__).resolve().parents[2] / "shared/data/real_rgbd"
 
 @dataclass(frozen=True)
 class Stress:
-    """Changes to the images before grounding: gain, white balance (red up, blue down), depth noise [m at 1 m]."""
+    """Changes to the images: gain, white balance (red up, blue down), depth noise [m at 1 m]."""
 
     gain: float = 1.0
     white_balance: float = 1.0
@@ -38,7 +40,7 @@ class Stress:
 
 @dataclass(frozen=True)
 class Row:
-    """Result of one instruction; `inside` and `iou` are NaN where nothing was grounded or is annotated."""
+    """Result of one instruction; `inside` and `iou` are NaN where there is nothing to compare."""
 
     view: str
     instruction: str

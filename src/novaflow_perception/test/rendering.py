@@ -15,7 +15,7 @@ CAMERA = CameraModel(640, 480, 525.0, 525.0, 319.5, 239.5)
 
 @dataclass(frozen=True)
 class Solid:
-    """Something that stands on z = 0; `radius` makes it an upright cylinder, else a box of `size`."""
+    """Something on z = 0; `radius` makes it an upright cylinder, else a box of `size`."""
 
     centre: tuple[float, float]
     size: tuple[float, float, float]

@@ -1,7 +1,7 @@
-"""Grounding without a learned model: what stands on the support, told apart by shape, colour, size and place.
+"""Grounding without a learned model, by shape, colour, size and place on one support.
 
-It knows the kinds of `core.kinds` and nothing else, and it needs things to stand on one plane. It says so when it finds
-none that fits; it never takes the next best.
+It knows the kinds of `core.kinds` and nothing else, and it needs things to stand on one plane. It
+says so when it finds none that fits; it never takes the next best.
 """
 
 from __future__ import annotations
@@ -77,7 +77,8 @@ class TabletopGrounder:
         taken: list[int] = []
         roles: dict[int, tuple[Role, float]] = {}
         phrases = [(task.target, Role.TARGET), *((p, Role.REFERENCE) for p in task.references)]
-        # The one with the most to say is looked for first, so that "the cup" and "the red cup" do not collide.
+        # The one with the most to say is looked for first, so that "the cup" and "the red cup" do
+        # not collide.
         for phrase, role in sorted(phrases, key=lambda pair: -_says(pair[0])):
             choice = choose(
                 phrase,

@@ -1,4 +1,4 @@
-"""From what a camera delivered to a view that can be trusted, or an error that says what is wrong with it."""
+"""From what a camera delivered to a view that can be trusted, or an error that says why not."""
 
 from __future__ import annotations
 
@@ -23,7 +23,8 @@ class RawView:
         frame_id: The colour optical frame.
         stamp_ns: Time of the colour image [ns].
         color: (H, W, 3) uint8 RGB.
-        depths: Depth images (H, W) float32 [m], NaN for none, newest last; the last one belongs to the colour image.
+        depths: Depth images (H, W) float32 [m], NaN for none, newest last; the last one belongs to
+            the colour image.
         color_model: From the colour image's camera_info.
         depth_model: From the aligned depth image's camera_info.
     """
@@ -44,8 +45,8 @@ class CaptureLimits:
     Attributes:
         max_age_s: Oldest image that still shows the present [s].
         least_depth_share: Least share of pixels with depth.
-        static_m: Depth frames that differ from the newest by more than this in the median are left out of the mean:
-            something moved [m].
+        static_m: Depth frames that differ from the newest by more than this in the median are left
+            out of the mean: something moved [m].
     """
 
     max_age_s: float = 1.0
@@ -72,7 +73,7 @@ def assemble(
         raise PerceptionError(
             Code.STALE_IMAGE,
             f"camera '{raw.camera}': the newest image is {age_s:.2f} s old, at most "
-            f"{limits.max_age_s:.2f} s are allowed; does the camera still run, and on the same clock?",
+            f"{limits.max_age_s:.2f} s are allowed; does the camera still run, on the same clock?",
             {"age_s": age_s},
         )
     _check_sizes(raw)
@@ -112,16 +113,16 @@ def _check_sizes(raw: RawView) -> None:
     if np.abs(ours - other).max() > 2.0:
         raise PerceptionError(
             Code.CAMERA_INFO_MISMATCH,
-            f"camera '{raw.camera}': colour has fx fy cx cy {ours.round(1).tolist()} px, aligned depth "
-            f"{other.round(1).tolist()} px; is depth aligned to colour?",
+            f"camera '{raw.camera}': colour has fx fy cx cy {ours.round(1).tolist()} px, "
+            f"aligned depth {other.round(1).tolist()} px; is depth aligned to colour?",
         )
 
 
 def merged_depth(depths: Sequence[NDArray[np.float32]], static_m: float) -> NDArray[np.float32]:
-    """Median of depth images (H, W) [m] of one static scene, newest last; it has less noise and fewer holes.
+    """Median of depth images (H, W) [m] of one static scene, newest last.
 
-    Frames of another size, or in which something moved since, are left out; a pixel that is seen in fewer than half
-    of the frames stays NaN.
+    It has less noise and fewer holes. Frames of another size, or in which much moved, are left out; a pixel that is seen in
+    fewer than half of the frames stays NaN.
     """
     newest = depths[-1]
     alike = [d for d in depths[:-1] if d.shape == newest.shape and _same_scene(d, newest, static_m)]

@@ -94,7 +94,8 @@ def choose(
         colours: Thresholds of colour names.
 
     Raises:
-        PerceptionError: TARGET_NOT_FOUND, REFERENCE_NOT_FOUND or AMBIGUOUS_TARGET, saying what was seen instead.
+        PerceptionError: TARGET_NOT_FOUND, REFERENCE_NOT_FOUND or AMBIGUOUS_TARGET, saying what was
+            seen instead.
     """
     settings, colours = settings or ChoiceSettings(), colours or ColourSettings()
     fitting: list[Choice] = []

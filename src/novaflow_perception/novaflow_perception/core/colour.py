@@ -1,7 +1,8 @@
 """Colour names of pixels, under the light that there is.
 
-Names live in CIE Lab. A camera's white balance errs along the colour of daylight, from bluish to yellowish, so what
-counts as neutral is a zone stretched that way, and not a disc around zero chroma.
+Names live in CIE Lab. A camera's white balance errs along the colour of daylight, from bluish to
+yellowish, so what counts as neutral is a zone stretched that way, and not a disc around zero
+chroma.
 """
 
 from __future__ import annotations
@@ -48,8 +49,8 @@ class ColourSettings:
 def corrected(color: NDArray[np.uint8], settings: ColourSettings) -> NDArray[np.float32]:
     """Colour (H, W, 3), RGB 0..1, with cast and exposure corrected.
 
-    The cast is estimated by shades of grey (Minkowski norm 6) and taken out only in part: a table fills the view, and
-    its own colour must not be mistaken for the light's.
+    The cast is estimated by shades of grey (Minkowski norm 6) and taken out only in part: a table
+    fills the view, and its own colour must not be mistaken for the light's.
     """
     image = cv2.GaussianBlur(color, (0, 0), 0.8).astype(np.float32) / 255.0
     some = image[::4, ::4].reshape(-1, 3)
@@ -62,7 +63,7 @@ def corrected(color: NDArray[np.uint8], settings: ColourSettings) -> NDArray[np.
 
 
 def memberships(rgb: NDArray[np.float32]) -> dict[str, NDArray[np.bool_]]:
-    """Which pixels (N,) of colours (N, 3), RGB 0..1, carry which name; neighbouring names overlap a little."""
+    """Which pixels (N,) of colours (N, 3), RGB 0..1, carry which name; names overlap a little."""
     lab = cv2.cvtColor(np.ascontiguousarray(rgb[None], np.float32), cv2.COLOR_RGB2LAB)[0]
     light, a, b = lab[:, 0], lab[:, 1], lab[:, 2]
     chroma = np.hypot(a, b)

@@ -35,8 +35,8 @@ def load_directory(folder: Path) -> StoredView:
     """Read a folder.
 
     Raises:
-        PerceptionError: NO_CAMERA when a file is missing or cannot be read, naming it; CAMERA_INFO_MISMATCH when the
-            sizes differ.
+        PerceptionError: NO_CAMERA when a file is missing or cannot be read, naming it;
+            CAMERA_INFO_MISMATCH when the sizes differ.
     """
     color = _image(folder / "color.png", cv2.IMREAD_COLOR)
     depth = _image(folder / "depth_mm.png", cv2.IMREAD_UNCHANGED)

@@ -19,7 +19,8 @@ def upright_box(points: Array, support: Plane, *, cell_m: float = 0.006) -> Arra
     Args:
         points: (N, 3) [m], planning frame.
         support: The plane that the thing stands on, same frame.
-        cell_m: Side of the cells in which stray points are recognised: those with next to no neighbours.
+        cell_m: Side of the cells in which stray points are recognised: those with next to no
+            neighbours.
 
     Returns:
         Corners (8, 3) [m]: the bottom four around, then the top four in the same order.

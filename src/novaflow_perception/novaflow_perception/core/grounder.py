@@ -1,4 +1,4 @@
-"""The grounding stage: from a scene and a parsed instruction to the pixels of the things it names."""
+"""The grounding stage: from a scene and an instruction to the pixels of what it names."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from novaflow_core.task import TaskSpec
 
 @runtime_checkable
 class Grounder(Protocol):
-    """A backend of the grounding stage; entry points of the group `novaflow.grounding` make them without arguments."""
+    """A backend of the grounding stage; entry points in `novaflow.grounding` make one."""
 
     def ground(self, scene: Scene, task: TaskSpec) -> Grounding:
         """Find the target and the references of a task.
@@ -24,7 +24,7 @@ class Grounder(Protocol):
             Labels per view, the support and the objects in the planning frame.
 
         Raises:
-            PerceptionError: TARGET_NOT_FOUND, REFERENCE_NOT_FOUND, AMBIGUOUS_TARGET (naming the choices),
-                NO_SUPPORT_PLANE or DEPTH_INVALID.
+            PerceptionError: TARGET_NOT_FOUND, REFERENCE_NOT_FOUND, AMBIGUOUS_TARGET (naming the
+                choices), NO_SUPPORT_PLANE or DEPTH_INVALID.
         """
         ...

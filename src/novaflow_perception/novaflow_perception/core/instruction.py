@@ -1,9 +1,9 @@
 """The instruction's grammar: what moves, how, and to where.
 
-A clause is a verb, the thing that moves, and phrases that follow it: a direction ("to the left"), a relation and its
-reference ("on the saucer"), a place that tells two alike apart ("on the right"), a distance, an angle. The last
-direction or relation is the goal; earlier ones say which thing is meant. What cannot be understood is an error that
-names the words; nothing is guessed.
+A clause is a verb, the thing that moves, and phrases that follow it: a direction ("to the left"), a
+relation and its reference ("on the saucer"), a place that tells two alike apart ("on the right"), a
+distance, an angle. The last direction or relation is the goal; earlier ones say which thing is
+meant. What cannot be understood is an error that names the words; nothing is guessed.
 """
 
 from __future__ import annotations
@@ -33,8 +33,9 @@ def parse(instruction: str) -> TaskSpec:
         What moves, how, and relative to what.
 
     Raises:
-        PerceptionError: EMPTY_INSTRUCTION; UNKNOWN_MOTION when no motion, or none with a goal, is named; UNKNOWN_WORD,
-            naming a word that stands where an object is named and is not known.
+        PerceptionError: EMPTY_INSTRUCTION; UNKNOWN_MOTION when no motion, or none with a goal, is
+            named; UNKNOWN_WORD, naming a word that stands where an object is named and is not
+            known.
     """
     tokens = _tokens(instruction)
     if not any(token != "," for token in tokens):
@@ -47,7 +48,7 @@ def parse(instruction: str) -> TaskSpec:
 
 def _tokens(text: str) -> list[str]:
     """Lower-case words, numbers and commas."""
-    text = text.lower().replace("°", " degrees ").replace("’", "'")
+    text = text.lower().replace("°", " degrees ").replace("\u2019", "'")
     text = re.sub(r"[;:]", ",", text)
     return re.findall(r"\d+(?:\.\d+)?|[a-zà-ÿ]+|,", re.sub(r"(?<=[a-z])-most\b", "most", text))
 
@@ -114,7 +115,7 @@ class _Clause:
         raise self._unknown_motion(tokens[-1])
 
     def _unknown_motion(self, word: str) -> PerceptionError:
-        known = ", ".join("put move lift push pull tilt turn straighten".split())
+        known = "put, move, lift, push, pull, tilt, turn, straighten"
         return PerceptionError(
             Code.UNKNOWN_MOTION,
             f"'{word}' in '{self._instruction.strip()}' is not a motion that is known; "
@@ -139,13 +140,9 @@ class _Clause:
     # --- phrases ---
     def _skip(self) -> bool:
         token, out = self._t[self._i], self._out
-        if token in words.PARTICLES.get(out.verb, "").split() and not self._object_follows(1):
-            out.particle = token
-        elif (
-            token in words.PARTICLES.get(out.verb, "").split()
-            and out.target is None
-            and token != "over"
-        ):
+        particles = words.PARTICLES.get(out.verb, "").split()
+        before_object = out.target is None and token != "over"
+        if token in particles and (before_object or not self._object_follows(1)):
             out.particle = token
         elif token in words.UPRIGHT and out.target is not None and not self._relation_or_way_next():
             out.upright = True
@@ -174,8 +171,8 @@ class _Clause:
         if "unsupported" in meanings:
             raise PerceptionError(
                 Code.UNKNOWN_MOTION,
-                f"the relation '{text}' is not known; known are on, in, next to, over, left of, right of, "
-                "in front of, behind",
+                f"the relation '{text}' is not known; known are on, in, next to, over, left of, "
+                "right of, in front of, behind",
             )
         if "upside_down" in meanings:
             out.upside_down = True
@@ -330,8 +327,8 @@ class _Clause:
         if not noun:
             raise PerceptionError(
                 Code.UNKNOWN_WORD,
-                f"'{text}' in '{self._instruction.strip()}' names no kind of object; known kinds are "
-                f"{', '.join(sorted(set(words.NOUNS.values())))}",
+                f"'{text}' in '{self._instruction.strip()}' names no kind of object; known "
+                f"kinds are {', '.join(sorted(set(words.NOUNS.values())))}",
             )
         if noun == "support" and not support_allowed:
             raise PerceptionError(
@@ -362,7 +359,7 @@ class _Clause:
 
 
 def _noun(token: str) -> str:
-    """Canonical kind of a noun; "anything" and "support" for the two special sorts; "" if it is none."""
+    """Canonical kind of a noun; "anything" or "support" for the special sorts; "" if none."""
     for form in (token, token.removesuffix("s"), token.removesuffix("es")):
         if form in words.NOUNS:
             return words.NOUNS[form]
@@ -443,7 +440,7 @@ def _moves_elsewhere(goal: _Goal) -> bool:
 
 
 def _signed_turn(read: _Read, goal: _Goal | None) -> float | None:
-    """Angle about the support's normal; positive is counter-clockwise seen from above, as is turning left."""
+    """Angle about the support's normal; positive is counter-clockwise from above, or left."""
     sense = read.sense
     if not sense and goal and goal.direction in (Direction.LEFT, Direction.RIGHT):
         sense = 1 if goal.direction is Direction.LEFT else -1

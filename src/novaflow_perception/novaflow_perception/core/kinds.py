@@ -1,6 +1,7 @@
 """What the kinds of objects look like: a fit of a shape to a noun, 0 to 1.
 
-Bounds are those of household objects, in m, and soft: the second number of `_between` pairs is where a fit ends.
+Bounds are those of household objects, in m, and soft: the second number of `_between` pairs is
+where a fit ends.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ def _lidded(s: Shape) -> float:
 
 
 def _upright(s: Shape) -> float:
-    """Height over its width; the smaller side of the footprint, for a handle makes the larger one longer."""
+    """Height over width; the smaller side counts, for a handle makes the larger one longer."""
     return s.height_m / max(s.short_m, 0.01)
 
 

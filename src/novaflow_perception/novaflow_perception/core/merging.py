@@ -1,4 +1,4 @@
-"""Join pieces of one thing: what lies within another's outline, and the inside and outside of a vessel."""
+"""Join pieces of one thing: what lies within an outline, a vessel's inside, caps, handles."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ class _Merge:
         }
 
     def join(self, rule: Callable[[_Piece, _Piece], float]) -> None:
-        """Join the best pair under a rule, again and again; a rule returns 0 for no, more for better."""
+        """Join the best pair under a rule until none is left; a rule returns 0 for no."""
         scores: dict[tuple[int, int], float] = {}
         fresh = set(self._pieces)
         while True:
@@ -139,7 +139,7 @@ class _Merge:
         return self._joined_by_colour(inner, outer)
 
     def wall_of_vessel(self, inner: _Piece, outer: _Piece) -> float:
-        """A wall seen over the rim of a vessel without lid: it faces the outside's wall and ends at the same height."""
+        """A wall seen over an open rim: it faces the outside's wall and ends as high."""
         s = self._s
         if inner.hollow > s.wall_hollow or outer.lid > s.lid_share or inner.lid > s.lid_share:
             return 0.0
@@ -159,18 +159,18 @@ class _Merge:
         if inner.bottom_m < outer.top_m - s.cap_gap_m:
             return 0.0
         share = self._share_inside(inner, outer)
-        touching = self._contact(inner, outer, 6, s.part_gap_m) > 8
+        touching = self._contact(inner, outer, 9, s.part_gap_m) > 8
         return share if share > s.inside_share and touching else 0.0
 
     def part(self, inner: _Piece, outer: _Piece) -> float:
-        """A handle or a flap: of the same colour, and small, or not reaching down to the support."""
+        """A handle or a flap: of the same colour, and small, or ending above the support."""
         s = self._s
         floating = inner.bottom_m > s.floating_m and inner.size < s.cap_size * outer.size
         if not floating and inner.size > s.part_size * outer.size:
             return 0.0
         if inner.top_m > outer.top_m + s.part_top_m:
             return 0.0
-        if self._contact(inner, outer, 6, s.part_gap_m) < s.part_contact_px:
+        if self._contact(inner, outer, 9, s.part_gap_m) < s.part_contact_px:
             return 0.0
         return self._joined_by_colour(inner, outer, s.part_contact_px)
 
@@ -200,7 +200,7 @@ class _Merge:
     def _contact(
         self, a: _Piece, b: _Piece, reach_px: float, depth_m: float | None = None
     ) -> float:
-        """Pixels of b near a, in units of a 525 px focal length; `depth_m` asks for nearness in depth, too."""
+        """Pixels of b near a, at a 525 px focal length; `depth_m`: near in depth, too."""
         n = 2 * self._surface.px(reach_px) + 1
         kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (n, n))
         near = cv2.dilate(a.mask.astype(np.uint8), kernel).astype(bool)

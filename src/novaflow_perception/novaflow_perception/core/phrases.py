@@ -15,7 +15,8 @@ class Found:
     Attributes:
         text: Its words.
         length: Their number.
-        meanings: What it can stand for, by the sort of phrase: "direction", "relation", "place", ...
+        meanings: What it can stand for, by the sort of phrase: "direction", "relation", "place",
+            ...
     """
 
     text: str
@@ -24,7 +25,7 @@ class Found:
 
 
 class PhraseTable:
-    """All known phrases; one phrase may have several meanings, which its surroundings tell apart."""
+    """All known phrases; one may have several meanings, which its surroundings tell apart."""
 
     def __init__(self) -> None:
         """Make an empty table."""

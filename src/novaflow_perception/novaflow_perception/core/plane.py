@@ -51,8 +51,8 @@ def fit_support(
     if support[best] < least_share:
         raise PerceptionError(
             Code.NO_SUPPORT_PLANE,
-            f"the largest plane holds {support[best]:.0%} of the points, at least {least_share:.0%} are needed; "
-            "is a table in view?",
+            f"the largest plane holds {support[best]:.0%} of the points, at least "
+            f"{least_share:.0%} are needed; is a table in view?",
             {"share": float(support[best])},
         )
     normal, offset = normals[best], float(offsets[best])

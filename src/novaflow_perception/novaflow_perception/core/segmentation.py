@@ -1,8 +1,8 @@
-"""What stands on the support: pixels above it, cut where the depth breaks or the surface is concave, then joined again.
+"""What stands on the support: pixels above it, cut at breaks and valleys, then joined again.
 
-Two things that touch meet in a valley or at a jump of depth; one thing is convex almost everywhere, except for vessels
-(their inside is a valley) and prints that the sensor sees as relief. So the cut errs on the side of too many pieces and
-`merging` joins those that belong together.
+Two things that touch meet in a valley or at a jump of depth; one thing is convex almost everywhere,
+except for vessels (their inside is a valley) and prints that the sensor sees as relief. So the cut
+errs on the side of too many pieces and `merging` joins those that belong together.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ Labels = NDArray[np.int32]
 
 @dataclass(frozen=True)
 class SegmentationSettings:
-    """What counts as standing on the support, and where to cut. Pixel counts are for a focal length of 525 px."""
+    """What stands on the support, and where to cut. Pixels are for a focal length of 525 px."""
 
     floor_m: float = setting(0.006, "least height above the support", unit="m")
     floor_per_z2: float = setting(
@@ -53,7 +53,8 @@ def segment(
         settings: Thresholds.
 
     Returns:
-        Labels (H, W): 0 none, then 1.. by decreasing size. Normals (H, W, 3), 0 away from the things.
+        Labels (H, W): 0 none, then 1.. by decreasing size. Normals (H, W, 3), 0 away from the
+        things.
     """
     settings = settings or SegmentationSettings()
     labels = np.zeros(surface.valid.shape, np.int32)
@@ -96,7 +97,7 @@ def _above_support(surface: Surface, settings: SegmentationSettings) -> Mask:
 
 
 def _without_tall(above: Mask, surface: Surface, settings: SegmentationSettings) -> Mask:
-    """Leave out what is tall and leaves the image, and what is too high: the robot, walls, people."""
+    """Leave out what is tall and leaves the image, and what is too high: robot, walls, people."""
     tall = surface.height > settings.tall_m
     if not (above & tall).any():
         return above
@@ -186,7 +187,7 @@ def _grow(pieces: Labels, above: Mask, surface: Surface, settings: SegmentationS
 
 
 def _take_fringe(pieces: Labels, surface: Surface, above: Mask) -> Labels:
-    """Add what a piece encloses or nearly encloses: dark prints, glossy spots, the low rim at its foot."""
+    """Add what a piece (nearly) encloses: dark prints, glossy spots, the low rim at its foot."""
     out = pieces.copy()
     low = surface.height > 0.004
     loose = surface.valid & low & (out == 0)

@@ -28,11 +28,13 @@ class Shape:
         short_m: Its smaller side.
         bottom_m: Lowest visible height above the support.
         top_m: Greatest height above the support.
-        angular: How much its side faces four directions only (1, a box) or all (0, round); NaN without sides.
+        angular: How much its side faces four directions only (1, a box) or all (0, round); NaN
+            without sides.
         sides: Share of its pixels on upright sides.
         flat: Share of its pixels that three planes explain.
         disc: How much the outline of its top fills its circle: 1 a disc, 0.64 a square.
-        hollow: Share of its pixels that see an inside: below the rim and facing its middle, or a floor within it.
+        hollow: Share of its pixels that see an inside: below the rim and facing its middle, or a
+            floor within it.
         lid: Share of its pixels that face up at its top.
         taper: Width near its foot over width near its top.
     """
@@ -75,7 +77,7 @@ def ramp(value: float, low: float, high: float) -> float:
 
 
 def solid_pixels(surface: Surface, mask: Mask) -> Mask:
-    """Pixels (H, W) of a thing without those at its edge whose depth mixes it with what is behind."""
+    """Pixels (H, W) of a thing without those at its edge, whose depth may be mixed."""
     inner = cv2.erode(mask.astype(np.uint8), np.ones((3, 3), np.uint8)).astype(bool)
     inner = inner if inner.sum() > max(40, 0.3 * mask.sum()) else mask
     depth = np.where(mask, surface.depth, np.float32(0))
@@ -139,7 +141,7 @@ def _core(flat: Array) -> Array:
 def _inside_share(
     hull: NDArray[np.float32], flat: Array, height: Array, horizontal: Array, up: Array, top: float
 ) -> float:
-    """Share of pixels within the rim's outline that lie below it and face its middle or, on a floor, up."""
+    """Share of pixels within and below the rim that face its middle or, on a floor, up."""
     below = height < top - max(0.008, 0.10 * (top - float(height.min())))
     if len(hull) < 3 or below.sum() < 20:
         return 0.0
@@ -171,7 +173,7 @@ def _inside(hull: NDArray[np.float32], points: Array, margin_m: float) -> Mask:
 
 
 def _four_fold(horizontal: Array) -> float:
-    """Length of the mean of exp(4 i angle): near 1 when directions repeat every 90 degrees, near 0 when they spread."""
+    """Length of the mean of exp(4 i angle): 1 for four directions at 90 degrees, 0 for all."""
     if len(horizontal) < 40:
         return float("nan")
     angle = np.arctan2(horizontal[:, 1], horizontal[:, 0])

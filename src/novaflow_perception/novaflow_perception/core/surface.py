@@ -1,4 +1,4 @@
-"""Local geometry of a depth view: points, heights above the support, normals, and where the depth breaks off."""
+"""Local geometry of a depth view: points, heights, normals, breaks of depth, valleys."""
 
 from __future__ import annotations
 
@@ -25,7 +25,8 @@ class Surface:
         height: (H, W) above the support [m]; 0 where there is no depth.
         support: The plane, camera frame.
         color: (H, W, 3) uint8 RGB.
-        px_scale: How much finer than a 525 px focal length the pixels are; windows in pixels grow with it.
+        px_scale: How much finer than a 525 px focal length the pixels are; windows in pixels grow
+            with it.
     """
 
     points: NDArray[np.float32]
@@ -85,7 +86,7 @@ def smoothed_points(surface: Surface) -> NDArray[np.float32]:
 
 
 def normals(points: NDArray[np.float32], valid: Mask, where: Mask, radius_px: int) -> Array:
-    """Unit normals (H, W, 3) toward the camera, from the scatter of a window's points; 0 outside `where`.
+    """Unit normals (H, W, 3) toward the camera, from a window's scatter; 0 outside `where`.
 
     Args:
         points: (H, W, 3) [m], camera frame.
@@ -98,7 +99,8 @@ def normals(points: NDArray[np.float32], valid: Mask, where: Mask, radius_px: in
     def window_sum(image: Array) -> Array:
         return np.asarray(cv2.boxFilter(image, -1, size, normalize=False), float)
 
-    # Sums of squares lose digits when taken far from the origin: shift to the middle of the data first.
+    # Sums of squares lose digits when taken far from the origin: shift to the middle of the data
+    # first.
     weight = valid.astype(float)
     shift = points[valid].mean(axis=0) if valid.any() else np.zeros(3)
     p = (points.astype(float) - shift) * weight[..., None]
@@ -147,7 +149,7 @@ def depth_breaks(surface: Surface, jump_m: float, jump_per_m: float) -> Mask:
 def concavity_deg(
     points: NDArray[np.float32], normal: Array, inside: Mask, surface: Surface, reach_m: float
 ) -> Array:
-    """Angle (H, W) [deg] by which normals on two sides of a pixel lean toward each other; 0 where convex."""
+    """Angle (H, W) [deg] by which normals beside a pixel lean together; 0 where convex."""
     out = np.zeros(inside.shape)
     for reference_px in (4, 6):
         k = surface.px(reference_px)

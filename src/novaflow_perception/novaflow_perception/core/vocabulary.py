@@ -1,7 +1,7 @@
 """The words that instructions are made of, and what they stand for.
 
-Tables only; `instruction` gives them their grammar. Multi-word entries are written with spaces and matched longest
-first, on words in lower case.
+Tables only; `instruction` gives them their grammar. Multi-word entries are written with spaces and
+matched longest first, on words in lower case.
 """
 
 from __future__ import annotations
@@ -9,8 +9,12 @@ from __future__ import annotations
 from novaflow_core.task import Direction, Motion, Relation
 
 
+def _words(text: str) -> list[str]:
+    return text.split()
+
+
 def _index(table: dict[str, str]) -> dict[str, str]:
-    return {word: kind for kind, words in table.items() for word in words.split()}
+    return {word: kind for kind, words in table.items() for word in _words(words)}
 
 
 # Canonical kind of every noun. What a kind looks like is in `kinds`.
@@ -38,14 +42,14 @@ NOUNS = _index(
 )
 
 # Nouns that name no kind: the colour, size or place must tell.
-ANYTHING = frozenset("object thing item one".split())
+ANYTHING = frozenset(_words("object thing item one"))
 
 # Nouns for what everything stands on.
 SUPPORTS = frozenset(
-    "table tabletop desk floor ground surface counter carpet worktop bench".split()
+    _words("table tabletop desk floor ground surface counter carpet worktop bench")
 )
 
-PRONOUNS = frozenset("it them that this".split())
+PRONOUNS = frozenset(_words("it them that this"))
 
 COLOURS = _index(
     {
@@ -95,48 +99,53 @@ PLACE_ADJECTIVES = {
     "far": "farthest",
 }
 
-# Words in front of a noun that a depth camera cannot check: contents, materials, patterns, state. They are accepted
-# and not used; the noun, colour, size and place decide.
+# Words in front of a noun that a depth camera cannot check: contents, materials, patterns, state.
+# They are accepted and not used; the noun, colour, size and place decide.
 UNCHECKED = frozenset(
-    """
-    milk juice water coffee tea soup cereal muesli cookie biscuit sugar salt flour rice pasta soda cola beer wine
-    detergent bleach shampoo soap cake candy chocolate food drinks drinking drink cooking tool gift shoe storage
-    paper plastic metal metallic wooden wood cardboard ceramic porcelain steel aluminium aluminum rubber
-    round square rectangular cylindrical flat upright standing lying open closed empty full
-    plain striped spotted dotted patterned printed shiny light dark bright pale deep other lone single
-    """.split()
+    _words("""
+        milk juice water coffee tea soup cereal muesli cookie biscuit sugar salt flour rice
+        pasta soda cola beer wine detergent bleach shampoo soap cake candy chocolate food drinks
+        drinking drink cooking tool gift shoe storage paper plastic metal metallic wooden wood
+        cardboard ceramic porcelain steel aluminium aluminum rubber round square rectangular
+        cylindrical flat upright standing lying open closed empty full plain striped spotted
+        dotted patterned printed shiny light dark bright pale deep other lone single
+    """)
 )
 
-DETERMINERS = frozenset("the a an my your our his her its their this that these some any".split())
+DETERMINERS = frozenset(_words("the a an my your our his her its their this that these some any"))
 
 # Said for manners or to begin a sentence.
 FILLERS = frozenset(
-    """
-    please kindly now hey hi hello ok okay robot can could would will you i we want need like to lets let us just try
-    have go ahead and then next first finally should must so thanks thank d ll
-    """.split()
+    _words("""
+        please kindly now hey hi hello ok okay robot can could would will you i we want need
+        like to lets let us just try have go ahead and then next first finally should must so
+        thanks thank d ll
+    """)
 )
 
 ADVERBS = frozenset(
-    """
-    please now carefully gently slowly quickly softly slightly somewhat just directly straight exactly back down
-    again thanks over right there here firmly steadily smoothly safely immediately
-    """.split()
+    _words("""
+        please now carefully gently slowly quickly softly slightly somewhat just directly
+        straight exactly back down again thanks over right there here firmly steadily smoothly
+        safely immediately
+    """)
 )
 
 # Verbs by motion. "pick"-like verbs take hold of the target; with a goal they move it there.
 VERBS: dict[str, Motion] = {
     **dict.fromkeys(
-        """put place set move bring insert stack lay position drop relocate transfer shift carry fit plug stick slot
-        rest deposit load leave return send transport seat nest pass""".split(),
+        _words("""
+        put place set move bring insert stack lay position drop relocate transfer shift carry
+        fit plug stick slot rest deposit load leave return send transport seat nest pass
+    """),
         Motion.MOVE,
     ),
-    **dict.fromkeys("lift raise hoist elevate pick grab grasp take get fetch".split(), Motion.LIFT),
-    **dict.fromkeys("push slide nudge shove scoot".split(), Motion.PUSH),
-    **dict.fromkeys("pull drag draw haul tug".split(), Motion.PULL),
-    **dict.fromkeys("tilt tip lean pour empty".split(), Motion.TILT),
-    **dict.fromkeys("turn rotate spin twist swivel".split(), Motion.TURN),
-    **dict.fromkeys("straighten upright".split(), Motion.STRAIGHTEN),
+    **dict.fromkeys(_words("lift raise hoist elevate pick grab grasp take get fetch"), Motion.LIFT),
+    **dict.fromkeys(_words("push slide nudge shove scoot"), Motion.PUSH),
+    **dict.fromkeys(_words("pull drag draw haul tug"), Motion.PULL),
+    **dict.fromkeys(_words("tilt tip lean pour empty"), Motion.TILT),
+    **dict.fromkeys(_words("turn rotate spin twist swivel"), Motion.TURN),
+    **dict.fromkeys(_words("straighten upright"), Motion.STRAIGHTEN),
     "flip": Motion.TILT,
     "stand": Motion.STRAIGHTEN,
 }
@@ -241,7 +250,8 @@ DIRECTIONS: dict[str, Direction] = {
     **dict.fromkeys(["down", "downward", "downwards"], Direction.DOWN),
 }
 
-# Which way these point depends on the verb: pulling forward is toward the viewer, pushing forward away.
+# Which way these point depends on the verb: pulling forward is toward the viewer, pushing forward
+# away.
 FORWARD = ("forward", "forwards", "ahead")
 BACKWARD = ("back", "backward", "backwards")
 
@@ -275,8 +285,10 @@ RELATIONS: dict[str, Relation] = {
         ["in", "into", "in to", "inside", "inside of", "within", "through"], Relation.IN
     ),
     **dict.fromkeys(
-        """next to|beside|besides|near|near to|close to|closer to|by|alongside|adjacent to|at the side of|
-        by the side of|toward|towards|to|against|up to|beside of""".replace("\n", "").split("|"),
+        """next to|beside|besides|near|near to|close to|closer to|by|alongside|adjacent to|
+        at the side of|by the side of|toward|towards|to|against|up to|beside of""".replace(
+            "\n", ""
+        ).split("|"),
         Relation.NEXT_TO,
     ),
     **dict.fromkeys(["over", "above", "over the top of"], Relation.OVER),
@@ -322,7 +334,8 @@ LINKS = (
     "placed",
 )
 
-# Where to go, said so that it cannot mean where the object is; "lift the cup onto ..." moves, "lift the cup on ..." names.
+# Where to go, said so that it cannot mean where the object is; "lift the cup onto ..." moves, "lift
+# the cup on ..." names.
 GOAL_WORDS = frozenset(
     {"onto", "on to", "into", "in to", "over", "above", "to", "toward", "towards", "up to"}
 )
@@ -333,23 +346,25 @@ AMOUNTS = ("a little bit", "a little", "a bit", "a lot", "a touch", "a short dis
 NUMBERS = {
     word: float(value)
     for value, word in enumerate(
-        """zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen
-        seventeen eighteen nineteen twenty""".split()
+        _words("""
+        zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen
+        fifteen sixteen seventeen eighteen nineteen twenty
+    """)
     )
 } | {"thirty": 30.0, "forty": 40.0, "fortyfive": 45.0, "sixty": 60.0, "ninety": 90.0, "half": 0.5}
 
 LENGTH_UNITS_M = {
-    **dict.fromkeys("mm millimetre millimetres millimeter millimeters".split(), 0.001),
-    **dict.fromkeys("cm centimetre centimetres centimeter centimeters".split(), 0.01),
-    **dict.fromkeys("m metre metres meter meters".split(), 1.0),
-    **dict.fromkeys("inch inches".split(), 0.0254),
-    **dict.fromkeys("foot feet".split(), 0.3048),
+    **dict.fromkeys(_words("mm millimetre millimetres millimeter millimeters"), 0.001),
+    **dict.fromkeys(_words("cm centimetre centimetres centimeter centimeters"), 0.01),
+    **dict.fromkeys(_words("m metre metres meter meters"), 1.0),
+    **dict.fromkeys(_words("inch inches"), 0.0254),
+    **dict.fromkeys(_words("foot feet"), 0.3048),
 }
 
 ANGLE_UNITS_DEG = {
-    **dict.fromkeys("degree degrees deg".split(), 1.0),
-    **dict.fromkeys("radian radians rad".split(), 57.29577951308232),
-    **dict.fromkeys("turn turns revolution revolutions".split(), 360.0),
+    **dict.fromkeys(_words("degree degrees deg"), 1.0),
+    **dict.fromkeys(_words("radian radians rad"), 57.29577951308232),
+    **dict.fromkeys(_words("turn turns revolution revolutions"), 360.0),
 }
 
 FRACTIONS_OF_TURN = {"quarter": 90.0, "half": 180.0, "full": 360.0, "whole": 360.0}

@@ -60,7 +60,7 @@ class CameraFeed:
         return on_message
 
     def wait_newer(self, stamp_ns: int, timeout_s: float) -> bool:
-        """Wait until all topics speak and a pair is newer than a stamp; False when the time is over."""
+        """Wait until all topics speak and a pair is newer than a stamp; False if too late."""
 
         def there() -> bool:
             newest = self.newest_stamp_ns()
@@ -93,14 +93,16 @@ class CameraFeed:
         """Convert the newest pair, and the depth images before it.
 
         Raises:
-            PerceptionError: NO_CAMERA, naming the topics that are silent or whose stamps never meet.
+            PerceptionError: NO_CAMERA, naming the topics that are silent or whose stamps never
+                meet.
             ShapeError: If an image contradicts its own size.
         """
         silent = self.silent_topics()
         if silent:
             raise PerceptionError(
                 Code.NO_CAMERA,
-                f"camera '{self.name}': nothing came on {', '.join(silent)}; is the camera's driver running?",
+                f"camera '{self.name}': nothing came on {', '.join(silent)}; "
+                "is the camera's driver running?",
             )
         pair = self._newest_pair()
         if pair is None:

@@ -1,4 +1,4 @@
-"""perception_node: captures scenes, grounds instructions in them, and says whether a task is done."""
+"""perception_node: captures scenes, grounds instructions, says whether a task is done."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The tabletop backend on annotated real views; skipped, with the reason, where they are not there."""
+"""The tabletop backend on annotated real views; skipped, with the reason, without them."""
 
 from __future__ import annotations
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
@@ -57,10 +58,8 @@ class Bench:
         self._processes = []
 
     def _spin(self):
-        try:
+        with contextlib.suppress(rclpy.executors.ExternalShutdownException):
             self._executor.spin()
-        except rclpy.executors.ExternalShutdownException:
-            pass
 
     def start(self, name, **parameters):
         code = f"from novaflow_perception.ros.{name} import main; main()"
@@ -182,9 +181,12 @@ def test_3_capture_and_ground(bench):
     assert len(cloud) > 500
     size = np.ptp(cloud @ np.stack([*grounding.support.basis(), grounding.support.normal]).T, 0)
     assert size[2] == pytest.approx(0.10, abs=0.015)
-    assert conversions.collision_scene_from_msg(
-        bench.latched(CollisionScene, "/novaflow/collision_scene")
-    ).scene_id == scene.scene_id
+    assert (
+        conversions.collision_scene_from_msg(
+            bench.latched(CollisionScene, "/novaflow/collision_scene")
+        ).scene_id
+        == scene.scene_id
+    )
     shown = conversions.image_from_msg(bench.latched(Image, "/novaflow/target_mask"))
     assert (shown > 0).sum() == mask.sum()
     assert 100 < bench.latched(PointCloud2, "/novaflow/scene_cloud").width <= 20000

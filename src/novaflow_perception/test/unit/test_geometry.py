@@ -33,7 +33,7 @@ def test_support_plane_among_objects(pitch):
 
 
 def test_no_plane_is_an_error():
-    cloud = np.random.default_rng(0).uniform(-1, 1, (5000, 3)) + [0, 0, 2]
+    cloud = np.random.default_rng(0).uniform([-1, -1, 1], [1, 1, 3], (5000, 3))
     with pytest.raises(PerceptionError) as caught:
         fit_support(cloud)
     assert caught.value.code is Code.NO_SUPPORT_PLANE

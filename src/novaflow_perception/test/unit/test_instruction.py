@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 
 import pytest
 from hypothesis import given, settings
@@ -189,7 +190,7 @@ _NOUNS = st.sampled_from(sorted(vocabulary.NOUNS))
 
 
 @given(_ADJECTIVES, _NOUNS, st.sampled_from(["on", "into", "next to", "behind", "to the left of"]))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 def test_any_adjectives_and_nouns_make_a_task(adjective, noun, preposition):
     task = parse(f"Put the {adjective}{noun} {preposition} the {noun}.")
     assert task.target.noun == task.references[0].noun == vocabulary.NOUNS[noun]
@@ -197,7 +198,7 @@ def test_any_adjectives_and_nouns_make_a_task(adjective, noun, preposition):
 
 
 @given(st.text(max_size=60))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_no_text_breaks_it(text):
     try:
         task = parse(text)
@@ -208,9 +209,9 @@ def test_no_text_breaks_it(text):
 
 
 @given(st.lists(st.sampled_from(
-    "put lift push the a red cup box saucer on in to left right of up by 10 cm and then it".split()
+    re.split(" ", "put lift push the a red cup box on in to left right of up by 10 cm and it")
 ), max_size=12))  # fmt: skip
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=120, deadline=None)
 def test_no_word_order_breaks_it(tokens):
     try:
         task = parse(" ".join(tokens))
