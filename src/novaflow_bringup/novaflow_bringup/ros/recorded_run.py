@@ -59,7 +59,6 @@ class RecordedRun:
         latched: Messages to offer to every late listener.
         stream: The other sensors' messages in the order they came, up to the capture.
         end_ns: Time of the capture on the graph's clock [ns].
-        simulated: The graph followed /clock.
     """
 
     folder: Path
@@ -68,7 +67,6 @@ class RecordedRun:
     latched: tuple[Sensed, ...]
     stream: tuple[Sensed, ...]
     end_ns: int
-    simulated: bool
 
 
 @dataclass
@@ -104,7 +102,7 @@ def read_run(folder: Path) -> RecordedRun:
         )
     end_ns = found.capture_ns or _last_image_ns(stream)
     keep = tuple(item for items in latched.values() for item in items)
-    return RecordedRun(folder, found.goal, outcome, keep, tuple(stream), end_ns, bool(found.clocks))
+    return RecordedRun(folder, found.goal, outcome, keep, tuple(stream), end_ns)
 
 
 @contextmanager
@@ -125,7 +123,7 @@ def _messages(bag: Reader, *topics: str) -> Iterator[Sensed]:
 def _find(bag: Reader, scene_id: str) -> _Found:
     found = _Found()
     for item in _messages(bag, GOAL, STAGE, SCENE, CLOCK):
-        if item.topic == GOAL and found.goal is None:
+        if item.topic == GOAL:  # the last one: an older goal may still have been latched
             found.goal = goal_from_json(deserialize_message(item.data, String).data)
         elif item.topic == SCENE and not found.capture_ns:
             scene = deserialize_message(item.data, CollisionScene)

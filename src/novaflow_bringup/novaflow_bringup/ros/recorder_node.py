@@ -13,7 +13,7 @@ from rclpy.callback_groups import MutuallyExclusiveCallbackGroup, ReentrantCallb
 from rclpy.clock import Clock, ClockType
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 
-from novaflow_bringup.core.recording import TopicRules
+from novaflow_bringup.core.recording import OWN, TopicRules
 from novaflow_bringup.ros.liveness import Liveness
 from novaflow_bringup.ros.message_types import message_class
 from novaflow_bringup.ros.tape import Tape, TapeSettings
@@ -26,7 +26,18 @@ from novaflow_ros.node import NovaflowNode, run
 
 FILMED = ("execute", "observe")
 LOOK_AGAIN_S = 0.5
-ORPHANED_S = 5.0  # of silence of the task node: nobody will say stop any more
+ORPHANED_S = 30.0  # of silence of the task node: nobody will say stop any more
+LATCHED_KEPT = 10  # last messages of a latched topic: several nodes may publish /tf_static
+GOAL = "/novaflow/goal"
+
+
+@dataclass(frozen=True)
+class _Listened:
+    type_name: str
+    offered: QoSProfile
+    camera: bool
+    latched: bool
+    subscription: Any
 
 
 @dataclass(frozen=True)
@@ -55,10 +66,11 @@ class RecorderNode(NovaflowNode[RecorderSettings]):
         self._lock = threading.RLock()
         self._tape: Tape | None = None
         self._owner: int | None = None
-        self._cameras: dict[str, tuple[str, QoSProfile, Any]] = {}
-        self._others: dict[str, Any] = {}
+        # Subscriptions stay: removing one under a running executor breaks its wait set.
+        self._topics: dict[str, _Listened] = {}
         self._refused: set[str] = set()
         self._before: deque[tuple[str, int, bytes]] = deque()
+        self._latched: dict[str, deque[bytes]] = {}
 
     def setup(self) -> None:
         """Create the service; listen to the cameras: a bag begins before it is asked for."""
@@ -103,20 +115,22 @@ class RecorderNode(NovaflowNode[RecorderSettings]):
                 on_error=lambda text: self.get_logger().warning(text),
             )
             self._owner = self._liveness.pid("task_node")
-            for topic, (type_name, offered, _subscription) in self._cameras.items():
-                self._tape.add(topic, type_name, offered)
+            for topic, listened in self._topics.items():
+                self._tape.add(topic, listened.type_name, listened.offered)
+            for topic, kept in self._latched.items():
+                # What the graph itself latched belongs to the goal before; only the goal is new.
+                if topic == GOAL or not topic.startswith(OWN):
+                    for data in kept:
+                        self._tape.write(topic, time.time_ns(), data)
             for topic, stamp_ns, data in self._before:
                 self._tape.write(topic, stamp_ns, data)
             self._before.clear()
             self._look()
-            return f"recording {len(self._cameras) + len(self._others)} topics into {folder}"
+            return f"recording {len(self._topics)} topics into {folder}"
 
     def _finish(self) -> str:
         with self._lock:
             tape, self._tape = self._tape, None
-            for subscription in self._others.values():
-                self.destroy_subscription(subscription)
-            self._others.clear()
         if tape is None:
             return "nothing was being recorded"
         told = tape.close()
@@ -127,10 +141,8 @@ class RecorderNode(NovaflowNode[RecorderSettings]):
         """Subscribe to what is published by now; close a bag that nobody owns any more."""
         with self._lock:
             for topic, types in self.get_topic_names_and_types():
-                known = topic in self._cameras or topic in self._others or topic in self._refused
-                if known or not self._rules.wanted(topic):
-                    continue
-                if self._tape is not None or self._rules.of_camera(topic):
+                known = topic in self._topics or topic in self._refused
+                if not known and self._rules.wanted(topic):
                     self._take(topic, types[0])
             if self._tape is None:
                 return
@@ -158,25 +170,27 @@ class RecorderNode(NovaflowNode[RecorderSettings]):
             self._refused.add(topic)
             self.get_logger().warning(f"{topic} is not recorded: {error}")
             return
+        latched = not camera and qos.durability == DurabilityPolicy.TRANSIENT_LOCAL
         subscription = self.create_subscription(
             kind,
             topic,
-            lambda data: self._heard(topic, camera, data),
+            lambda data: self._heard(topic, data),
             qos,
             callback_group=self._group,
             raw=True,
         )
-        if camera:
-            self._cameras[topic] = (type_name, offered, subscription)
-        else:
-            self._others[topic] = subscription
+        self._topics[topic] = _Listened(type_name, offered, camera, latched, subscription)
 
-    def _heard(self, topic: str, camera: bool, data: bytes) -> None:
+    def _heard(self, topic: str, data: bytes) -> None:
         now_ns = time.time_ns()
         with self._lock:
+            listened = self._topics[topic]
+            if listened.latched:
+                depth = LATCHED_KEPT if topic == "/tf_static" else 1
+                self._latched.setdefault(topic, deque(maxlen=depth)).append(data)
             if self._tape is not None:
                 self._tape.write(topic, now_ns, data)
-            elif camera:
+            elif listened.camera:
                 self._before.append((topic, now_ns, data))
                 oldest_ns = now_ns - int(self.settings.pre_roll * 1e9)
                 while self._before and self._before[0][1] < oldest_ns:

@@ -33,7 +33,6 @@ LATCHED = QoSProfile(
     reliability=ReliabilityPolicy.RELIABLE,
     durability=DurabilityPolicy.TRANSIENT_LOCAL,
 )
-HELD_IMAGES = 10  # of each stream, told again and again: as many as a temporal filter may want
 HOLD_PERIOD_S = 0.1
 COMPARISON = "comparison.json"
 
@@ -59,6 +58,7 @@ class ReplayNode(NovaflowNode[ReplaySettings]):
         """Read the bag and decompress its images."""
         self.recorded = read_run(Path(self.settings.run).expanduser())
         self._topics: dict[str, Any] = {}
+        self._now_ns = 0
         for item in self.recorded.latched:
             self._publish(item, LATCHED)
         self._frames = [_decompressed(item) for item in self.recorded.stream]
@@ -79,34 +79,50 @@ class ReplayNode(NovaflowNode[ReplaySettings]):
         self._ending.set()
 
     def _feed(self) -> None:
-        """Play once with the recorded timing, then hold the last images and the clock."""
-        frames, began = self._frames, time.monotonic()
-        first_ns = frames[0][0].stamp_ns
-        now_ns = 0
-        for item, message in frames:
+        """Play once with the recorded timing when someone looks; then hold the captured instant.
+
+        Images are not repeated: who keeps the last few shall keep those that were kept before.
+        A camera_info comes only at the end, and so tells listeners that everything was said.
+        """
+        stream = [(item, m) for item, m in self._frames if not isinstance(m, CameraInfo)]
+        held = {item.topic: (item, m) for item, m in self._frames if not isinstance(m, Image)}
+        for item, message in stream:
+            if isinstance(message, Image):
+                self._topic(item, RELIABLE)
+        while not self._watched() and not self._ending.wait(HOLD_PERIOD_S):
+            self._tell_time(_stamp_ns(stream[0][1]))
+        began, first_ns = time.monotonic(), stream[0][0].stamp_ns
+        for item, message in stream:
             due = began + (item.stamp_ns - first_ns) * 1e-9
             if self._ending.wait(max(0.0, due - time.monotonic())):
                 return
-            now_ns = max(now_ns, self._tell(item, message))
-        held = _held(frames)
+            self._tell_time(_stamp_ns(message))
+            self._publish(item, RELIABLE, message)
         while not self._ending.wait(HOLD_PERIOD_S):
-            for item, message in held:
-                self._tell(item, message)
+            self._tell_time(self.recorded.end_ns)
+            for item, message in held.values():
+                self._publish(item, RELIABLE, message)
 
-    def _tell(self, item: Sensed, message: Any) -> int:
-        """Publish a message, after the clock that belongs to it; return its stamp [ns]."""
-        stamp_ns = min(_stamp_ns(message), self.recorded.end_ns)
-        if self.recorded.simulated and stamp_ns > 0:
-            self._clock_topic.publish(Clock(clock=time_from_ns(stamp_ns)))
-        self._publish(item, RELIABLE, message)
-        return stamp_ns
+    def _watched(self) -> bool:
+        """Whether somebody listens to every image topic."""
+        images = [topic for topic in self._topics.values() if topic.msg_type is Image]
+        return all(topic.get_subscription_count() > 0 for topic in images)
+
+    def _tell_time(self, stamp_ns: int) -> None:
+        """Let the clock follow the messages; it never goes back, nor past the capture."""
+        self._now_ns = max(self._now_ns, min(stamp_ns, self.recorded.end_ns))
+        if self._now_ns > 0:
+            self._clock_topic.publish(Clock(clock=time_from_ns(self._now_ns)))
 
     def _publish(self, item: Sensed, qos: QoSProfile, message: Any = None) -> None:
+        self._topic(item, qos).publish(item.data if message is None else message)
+
+    def _topic(self, item: Sensed, qos: QoSProfile) -> Any:
         topic = _raw_topic(item.topic)
         if topic not in self._topics:
             kind = Image if topic != item.topic else message_class(item.type_name)
             self._topics[topic] = self.create_publisher(kind, topic, qos)
-        self._topics[topic].publish(item.data if message is None else message)
+        return self._topics[topic]
 
     def _ask(self) -> None:
         try:
@@ -157,17 +173,6 @@ def _decompressed(item: Sensed) -> tuple[Sensed, Any]:
         depth = image_codec.decode_depth(data)
         return item, image_to_msg(np.ascontiguousarray(depth), "16UC1", frame, stamp_ns)
     return item, image_to_msg(image_codec.decode_color(data), "rgb8", frame, stamp_ns)
-
-
-def _held(frames: list[tuple[Sensed, Any]]) -> list[tuple[Sensed, Any]]:
-    """Last images with their camera_infos, and the last message of every other stream."""
-    last: dict[str, list[tuple[Sensed, Any]]] = {}
-    for frame in frames:
-        kept = last.setdefault(frame[0].topic, [])
-        kept.append(frame)
-        many = isinstance(frame[1], Image | CameraInfo)
-        del kept[: -HELD_IMAGES if many else -1]
-    return sorted((f for kept in last.values() for f in kept), key=lambda f: f[0].stamp_ns)
 
 
 def _stamp_ns(message: Any) -> int:

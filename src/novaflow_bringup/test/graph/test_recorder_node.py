@@ -53,7 +53,7 @@ class Camera:
             FlowCandidates, "/novaflow/candidates", LATCHED
         )
         self.goal.publish(String(data="{}"))
-        self.candidates.publish(FlowCandidates(scene_id="scene_7"))
+        self.candidates.publish(FlowCandidates(scene_id="of the goal before"))
         self.client = self.node.create_client(SetRecording, "/novaflow/set_recording")
         x, y = np.meshgrid(np.arange(320), np.arange(240))
         self.pixels = np.stack([x * 0.8, y, 255 - y], -1).astype(np.uint8)
@@ -104,6 +104,7 @@ def bag(camera: Camera, recorder: Any, tmp_path_factory: pytest.TempPathFactory)
     camera.run(1.5)
     answer = camera.set(True, folder)
     assert answer.code == Code.OK, answer.reason
+    camera.candidates.publish(FlowCandidates(scene_id="scene_7"))
     camera.run(1.0, stage=StageReport.RUNNING)
     camera.run(0.3, stage=StageReport.DONE)
     answer = camera.set(False, folder)
