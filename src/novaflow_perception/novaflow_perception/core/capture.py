@@ -121,8 +121,8 @@ def _check_sizes(raw: RawView) -> None:
 def merged_depth(depths: Sequence[NDArray[np.float32]], static_m: float) -> NDArray[np.float32]:
     """Median of depth images (H, W) [m] of one static scene, newest last.
 
-    It has less noise and fewer holes. Frames of another size, or in which much moved, are left out; a pixel that is seen in
-    fewer than half of the frames stays NaN.
+    It has less noise and fewer holes. Frames of another size, or in which much moved, are left
+    out; a pixel that is seen in fewer than half of the frames stays NaN.
     """
     newest = depths[-1]
     alike = [d for d in depths[:-1] if d.shape == newest.shape and _same_scene(d, newest, static_m)]

@@ -56,7 +56,7 @@ def load_directory(folder: Path) -> StoredView:
     return StoredView(rgb, np.asarray(depth, np.uint16), model)
 
 
-def _image(path: Path, mode: int) -> NDArray[np.generic]:
+def _image(path: Path, mode: int) -> NDArray[np.integer]:
     if not path.is_file():
         raise PerceptionError(Code.NO_CAMERA, f"{path} does not exist; set 'directory'")
     image = cv2.imread(str(path), mode)

@@ -39,7 +39,7 @@ def _upright(s: Shape) -> float:
 
 
 def _box(s: Shape) -> float:
-    thick = ramp(s.top_m, 0.012, 0.022)
+    thick = ramp(s.height_m, 0.008, 0.016)
     return s.boxy * thick * _between(s.big_m, 0.03, 0.45, 0.03) * (1.0 - 0.7 * _open(s))
 
 

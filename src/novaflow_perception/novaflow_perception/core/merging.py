@@ -226,7 +226,7 @@ class _Merge:
         return _Piece(
             mask=mask,
             size=int(mask.sum()),
-            outline=cv2.convexHull(flat.reshape(-1, 1, 2)),
+            outline=np.asarray(cv2.convexHull(flat.reshape(-1, 1, 2)), np.float32),
             sample=flat[:: max(1, len(flat) // 80)],
             top_m=top,
             bottom_m=float(np.percentile(self._surface.height[mask], 4)),

@@ -72,7 +72,7 @@ def support_pixels(surface: Surface, settings: SegmentationSettings | None = Non
     """Pixels (H, W) of the support itself: the largest connected part near the plane."""
     settings = settings or SegmentationSettings()
     z = surface.depth
-    near = surface.valid & (
+    near: Mask = surface.valid & (
         np.abs(surface.height) < np.maximum(0.008, settings.floor_per_z2 * z * z)
     )
     count, parts, stats, _ = cv2.connectedComponentsWithStats(near.astype(np.uint8))
@@ -91,7 +91,7 @@ def _above_support(surface: Surface, settings: SegmentationSettings) -> Mask:
     support = support_pixels(surface, settings) & (z < settings.range_m * 1.2)
     if support.sum() > 100:
         some = flat[support][:: max(1, int(support.sum()) // 20000)]
-        outline = cv2.convexHull(np.ascontiguousarray(some))[:, 0]
+        outline = np.asarray(cv2.convexHull(np.ascontiguousarray(some)), np.float32)[:, 0]
         above &= _inside_convex(outline, flat, 0.0)
     return np.asarray(ndimage.binary_opening(above))
 
@@ -109,7 +109,7 @@ def _without_tall(above: Mask, surface: Surface, settings: SegmentationSettings)
     leaving = np.zeros(int(parts.max()) + 1, bool)
     leaving[np.intersect1d(border, parts[above & tall])] = True
     leaving[0] = False
-    return above & ~leaving[parts] & (surface.height < settings.top_m)
+    return np.asarray(above & ~leaving[parts] & (surface.height < settings.top_m))
 
 
 def _inside_convex(

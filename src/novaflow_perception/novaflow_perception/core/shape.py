@@ -108,7 +108,7 @@ def measure(surface: Surface, normal: Array, mask: Mask, seed: int = 1) -> Shape
     short, long = sorted(rectangle[1])
     side = (np.abs(up) < _UPRIGHT) & (np.abs(n).sum(axis=1) > 0)
     rim = height > top - max(0.012, 0.12 * (top - bottom))
-    hull = cv2.convexHull(_core(flat[rim]).astype(np.float32))
+    hull = np.asarray(cv2.convexHull(_core(flat[rim]).astype(np.float32)), np.float32)
     hollow = _inside_share(hull, flat, height, n @ surface.support.basis().T, up, top)
     radius = cv2.minEnclosingCircle(hull)[1]
     return Shape(

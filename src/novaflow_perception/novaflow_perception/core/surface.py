@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TypeVar
 
 import cv2
 import numpy as np
@@ -13,6 +14,7 @@ from novaflow_core.scene import Plane
 
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
+S = TypeVar("S", bound=np.generic)
 
 
 @dataclass(frozen=True)
@@ -118,7 +120,7 @@ def normals(points: NDArray[np.float32], valid: Mask, where: Mask, radius_px: in
     return out
 
 
-def shifted(image: NDArray[np.generic], dy: int, dx: int) -> NDArray[np.generic]:
+def shifted(image: NDArray[S], dy: int, dx: int) -> NDArray[S]:
     """Shift an image so that out[y, x] = image[y + dy, x + dx]; the border repeats."""
     h, w = image.shape[:2]
     rows = np.clip(np.arange(h) + dy, 0, h - 1)
