@@ -34,6 +34,8 @@ LATCHED = QoSProfile(
     durability=DurabilityPolicy.TRANSIENT_LOCAL,
 )
 HOLD_PERIOD_S = 0.1
+REPEAT_PERIOD_S = 0.2
+WARM_UP = 5
 COMPARISON = "comparison.json"
 
 
@@ -91,6 +93,13 @@ class ReplayNode(NovaflowNode[ReplaySettings]):
                 self._topic(item, RELIABLE)
         while not self._watched() and not self._ending.wait(HOLD_PERIOD_S):
             self._tell_time(_stamp_ns(stream[0][1]))
+        images = [(item, m) for item, m in stream if isinstance(m, Image)]
+        first = {item.topic: (item, m) for item, m in reversed(images)}
+        last = {item.topic: (item, m) for item, m in images}
+        # Best-effort readers may miss what comes right after they are found, so the first images
+        # come several times, and the last ones twice.
+        if not self._repeat(first, WARM_UP):
+            return
         began, first_ns = time.monotonic(), stream[0][0].stamp_ns
         for item, message in stream:
             due = began + (item.stamp_ns - first_ns) * 1e-9
@@ -98,10 +107,20 @@ class ReplayNode(NovaflowNode[ReplaySettings]):
                 return
             self._tell_time(_stamp_ns(message))
             self._publish(item, RELIABLE, message)
+        self._repeat(last, 1)
         while not self._ending.wait(HOLD_PERIOD_S):
             self._tell_time(self.recorded.end_ns)
             for item, message in held.values():
                 self._publish(item, RELIABLE, message)
+
+    def _repeat(self, frames: dict[str, tuple[Sensed, Any]], times: int) -> bool:
+        """Publish one image of every topic several times; False when the node ends meanwhile."""
+        for _ in range(times):
+            for item, message in frames.values():
+                self._publish(item, RELIABLE, message)
+            if self._ending.wait(REPEAT_PERIOD_S):
+                return False
+        return True
 
     def _watched(self) -> bool:
         """Whether somebody listens to every image topic."""

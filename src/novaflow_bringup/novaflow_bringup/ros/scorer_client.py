@@ -37,7 +37,7 @@ def ask_scorer(domain: int, timeout_s: float = 15.0) -> Score:
         PlatformError: UNAVAILABLE or TIMEOUT.
     """
     context = Context()
-    rclpy.init(context=context, domain_id=domain)
+    rclpy.init(args=[], context=context, domain_id=domain)
     node = Node("novaflow_harness", context=context, use_global_arguments=False)
     executor = rclpy.executors.SingleThreadedExecutor(context=context)
     executor.add_node(node)

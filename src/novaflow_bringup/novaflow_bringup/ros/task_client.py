@@ -44,7 +44,7 @@ class TaskClient:
         """Join the domain; None: that of the environment."""
         self._context = Context()
         number = int(os.environ.get("ROS_DOMAIN_ID", "0")) if domain is None else domain
-        rclpy.init(context=self._context, domain_id=number)
+        rclpy.init(args=[], context=self._context, domain_id=number)
         group = ReentrantCallbackGroup()
         self.node = Node(
             f"novaflow_client_{os.getpid()}",
