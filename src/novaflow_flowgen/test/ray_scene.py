@@ -192,7 +192,7 @@ def rigid_motion(shift, yaw, about, steps=41, tilt=0.0):
 
 
 def degrade(video, *, noise=0.0, jpeg=0, dim=0.0, occlude=None, seed=0):
-    """Noise [grey levels], JPEG quality, brightness lost by the end, a bar (u0, u1) px before it."""
+    """Noise [grey levels], JPEG quality, brightness lost by the end, a bar (u0, u1) px."""
     random = np.random.default_rng(seed)
     out = []
     for step, frame in enumerate(video.frames):

@@ -223,7 +223,7 @@ def _beside(stage: Stage, relation: Relation, foot: Footprint, other: Footprint)
     right, away = (basis @ v for v in view_axes(stage.scene.main.T_planning_camera, stage.support))
     if relation is Relation.NEXT_TO:
         way = foot.centre - other.centre
-        return np.asarray(way / max(np.linalg.norm(way), 1e-9))
+        return np.asarray(way / max(float(np.linalg.norm(way)), 1e-9))
     return np.asarray(
         {
             Relation.LEFT_OF: -right,

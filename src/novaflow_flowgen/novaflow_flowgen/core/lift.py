@@ -36,7 +36,8 @@ ALL_VISIBLE = "all_visible"
 MIN_SUPPORT = "min_support"
 _CROP_PAD_PX = 72
 _MAX_SURFACE = 16000  # pixels that the alignment renders; larger objects are aligned at half size
-_BACKGROUND_EVERY = 5
+_BACKGROUND_EVERY = 3
+_REACH_PX = 24  # a tracker's window, and what its coarser level sees beyond it
 _TRUSTED_CORRELATION = 0.5
 
 
@@ -214,8 +215,9 @@ def _make_aligner(
         )
         first = _scaled(first, scale)
         mask = cv2.resize(mask.astype(np.uint8), size, interpolation=cv2.INTER_AREA) > 0
-        depth = cv2.resize(depth, size, interpolation=cv2.INTER_NEAREST)
-        behind = cv2.resize(behind, size, interpolation=cv2.INTER_NEAREST)
+        nearest = cv2.INTER_NEAREST
+        depth = np.asarray(cv2.resize(depth, size, interpolation=nearest), np.float32)
+        behind = np.asarray(cv2.resize(behind, size, interpolation=nearest), np.float32)
         depth = smooth_depth(depth, mask & np.isfinite(depth))
     return PixelAligner(first, surface_of(depth, mask, model), behind, mask, model)
 
@@ -304,12 +306,14 @@ def _seen(work: _Work, motion: Float, aligned: Alignment | None) -> NDArray[np.f
 
 def _background_motion(work: _Work) -> float:
     """How far the background moves at most [px]; NaN where nothing could be followed."""
+    model = work.request.view.model
     start = work.seeds.around
+    # What the object passes is dragged along in a tracker's window, so only the rest is asked.
+    start = start[~_passed(work, start)]
     if len(start) < 8:
         return float("nan")
-    model = work.request.view.model
     at, alive = start.copy(), np.ones(len(start), bool)
-    tracker = KltTracker()
+    tracker = KltTracker(levels=1)
     worst, last = 0.0, 0
     marks = [*range(_BACKGROUND_EVERY, len(work.grays), _BACKGROUND_EVERY), len(work.grays) - 1]
     crop = _crop(start, model)
@@ -321,9 +325,8 @@ def _background_motion(work: _Work) -> float:
             at - offset,
             at - offset,
         )
-        covered = _covered(work, step, at)
-        at = np.where((ok & ~covered)[:, None], moved + offset, at)
-        alive &= ok & ~covered & _inside(at, model)
+        at = np.where(ok[:, None], moved + offset, at)
+        alive &= ok & _inside(at, model)
         if alive.sum() < 8:
             break
         worst = max(worst, float(np.linalg.norm(np.median((at - start)[alive], axis=0))))
@@ -331,14 +334,16 @@ def _background_motion(work: _Work) -> float:
     return worst if last else float("nan")
 
 
-def _covered(work: _Work, step: int, at: Float) -> NDArray[np.bool_]:
-    """Whether background points (Q,) are near the moved object in a step."""
-    pixels = work.request.view.model.project(se3.apply(work.motions[step], work.points))
-    pixels = pixels[np.isfinite(pixels).all(axis=1)]
-    if len(pixels) == 0:
-        return np.zeros(len(at), bool)
-    low, high = pixels.min(axis=0) - 12, pixels.max(axis=0) + 12
-    return np.asarray(((at > low) & (at < high)).all(axis=1))
+def _passed(work: _Work, points: Float) -> NDArray[np.bool_]:
+    """Whether background points (Q,) are ever near the moving object."""
+    out = np.zeros(len(points), bool)
+    for motion in work.motions[::2] + work.motions[-1:]:
+        pixels = work.request.view.model.project(se3.apply(motion, work.points))
+        pixels = pixels[np.isfinite(pixels).all(axis=1)]
+        if len(pixels):
+            low, high = pixels.min(axis=0) - _REACH_PX, pixels.max(axis=0) + _REACH_PX
+            out |= ((points > low) & (points < high)).all(axis=1)
+    return out
 
 
 def make_klt(settings: object) -> PnpLifter:

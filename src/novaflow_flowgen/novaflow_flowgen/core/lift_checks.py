@@ -34,7 +34,7 @@ class LiftLimits:
     max_point_std_m: float = 0.0045
     max_step_m: float = 0.08
     max_turn_rad: float = float(np.radians(25.0))
-    max_background_m: float = 0.03
+    max_background_m: float = 0.02
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ and outlines count as well as texture.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -62,6 +63,8 @@ def fit_tracks(
     if len(points) < 6:
         return None
     cv2.setRNGSeed(seed)
+    rotation: Any
+    translation: Any
     rotation, translation = cv2.Rodrigues(guess[:3, :3])[0], guess[:3, 3:].copy()
     ok, rotation, translation, index = cv2.solvePnPRansac(
         points, pixels, model.matrix, None, rvec=rotation, tvec=translation, useExtrinsicGuess=True,
@@ -219,7 +222,7 @@ class PixelAligner:
         if warp is None:
             return None
         window = warp.window
-        now = cv2.GaussianBlur(frame[window].astype(np.float32), (0, 0), _BLUR_PX)
+        now = _blurred(frame[window])
         covered = warp.alpha > 0.5
         near = cv2.dilate(covered.astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
         depth = fill_nearest(warp.depth, covered) if covered.any() else warp.depth
@@ -230,7 +233,7 @@ class PixelAligner:
         usable = near & ~hidden & ((warp.alpha > 0.99) | self._known[window])
         if usable.sum() < 60:
             return None
-        model_image = cv2.GaussianBlur(model_image.astype(np.float32), (0, 0), _BLUR_PX)
+        model_image = _blurred(model_image)
         gain, bias = _match_tones(model_image[usable], now[usable])
         expected = gain * model_image + bias
         residual = (now - expected)[usable].astype(float)
@@ -314,6 +317,10 @@ def _match_tones(model: Image32, now: Image32) -> tuple[float, float]:
         gain = float(np.clip((shared + 20.0) / (spread + 20.0), 0.5, 1.6))
         bias = mean_n - gain * mean_m
     return gain, bias
+
+
+def _blurred(image: NDArray[Any]) -> Image32:
+    return np.asarray(cv2.GaussianBlur(image.astype(np.float32), (0, 0), _BLUR_PX), np.float32)
 
 
 def _gradient(image: Image32) -> Image32:

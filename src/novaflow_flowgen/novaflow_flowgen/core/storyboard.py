@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass, replace
+from typing import Any
 
 import cv2
 import numpy as np
@@ -237,13 +238,13 @@ def _inpaint(color: NDArray[np.uint8], hole: NDArray[np.bool_]) -> NDArray[np.ui
     """Paint a hole from its surroundings; large ones coarse first, which is faster and smoother."""
     scale = min(1.0, 120.0 / max(1.0, np.sqrt(hole.sum())))
     if scale == 1.0:
-        filled: NDArray[np.uint8] = cv2.inpaint(color, hole.astype(np.uint8), 4, cv2.INPAINT_TELEA)
-        return filled
+        filled = cv2.inpaint(color, hole.astype(np.uint8), 4, cv2.INPAINT_TELEA)
+        return np.asarray(filled, np.uint8)
     size = (max(8, round(color.shape[1] * scale)), max(8, round(color.shape[0] * scale)))
-    small = cv2.resize(color, size, interpolation=cv2.INTER_AREA)
+    small: NDArray[Any] = cv2.resize(color, size, interpolation=cv2.INTER_AREA)
     small_hole = cv2.resize(hole.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST)
     small_hole = cv2.dilate(small_hole, np.ones((3, 3), np.uint8))
-    small = cv2.inpaint(small, small_hole, 4, cv2.INPAINT_TELEA)
+    small = cv2.inpaint(np.asarray(small), small_hole, 4, cv2.INPAINT_TELEA)
     large = cv2.resize(small, color.shape[1::-1], interpolation=cv2.INTER_CUBIC)
     return np.asarray(np.where(hole[..., None], large, color), np.uint8)
 
@@ -251,7 +252,7 @@ def _inpaint(color: NDArray[np.uint8], hole: NDArray[np.bool_]) -> NDArray[np.ui
 def _depth_behind(view: RgbdView, hole: NDArray[np.bool_], support: Plane) -> NDArray[np.float32]:
     """Depth (H, W) [m] of the scene without the target: the support plane where it stood."""
     seen = np.where(np.isfinite(view.depth) & (view.depth > 0), view.depth, 1e6).astype(np.float32)
-    seen = cv2.medianBlur(seen, 5)
+    seen = np.asarray(cv2.medianBlur(seen, 5), np.float32)
     rays = view.model.rays() @ view.T_planning_camera[:3, :3].T
     down = rays @ support.normal
     eye_height = float(support.height(view.T_planning_camera[:3, 3]))

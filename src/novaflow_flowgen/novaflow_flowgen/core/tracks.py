@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import cv2
 import numpy as np
@@ -16,6 +16,7 @@ GRID = 32  # points a side inside the mask's box (NovaFlow, sec. 4)
 _BACK_AND_FORTH_PX = 0.7
 _WINDOW_PX = 17
 _LEVELS = 3
+_NO_MAP: Any = None  # OpenCV takes both coordinates from the first map then
 
 
 class PairTracker(Protocol):
@@ -34,6 +35,10 @@ class PairTracker(Protocol):
 class KltTracker:
     """Lucas-Kanade per point: fast, precise on texture."""
 
+    def __init__(self, levels: int = _LEVELS) -> None:
+        """Keep the pyramid's height; each level doubles the reach and what disturbs a point."""
+        self._levels = levels
+
     def track(
         self, before: Gray, after: Gray, points: Float, guess: Float
     ) -> tuple[Float, NDArray[np.bool_]]:
@@ -41,9 +46,9 @@ class KltTracker:
         if len(points) == 0:
             return points, np.zeros(0, bool)
         here = points.astype(np.float32).reshape(-1, 1, 2)
-        options = {
+        options: dict[str, Any] = {
             "winSize": (_WINDOW_PX, _WINDOW_PX),
-            "maxLevel": _LEVELS,
+            "maxLevel": self._levels,
             "minEigThreshold": 3e-4,
         }
         there, found, _ = cv2.calcOpticalFlowPyrLK(
@@ -67,7 +72,8 @@ class DisTracker:
 
     def __init__(self) -> None:
         """Build the solver."""
-        self._solver = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+        make: Any = vars(cv2)["DISOpticalFlow_create"]  # missing in OpenCV's own stubs
+        self._solver = make(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
 
     def track(
         self, before: Gray, after: Gray, points: Float, guess: Float
@@ -116,7 +122,7 @@ def seed_points(mask: NDArray[np.bool_], known: NDArray[np.bool_], grid: int = G
         inner = cv2.erode(solid, np.ones((3, 3), np.uint8), borderValue=0)
     inside = _grid(u.min(), v.min(), u.max(), v.max(), grid)
     inside = _keep(inside, (inner > 0) & known)
-    pad = max(24, round(0.6 * max(np.ptp(u), np.ptp(v))))
+    pad = max(60, round(1.2 * max(np.ptp(u), np.ptp(v))))
     away = cv2.dilate(solid, np.ones((13, 13), np.uint8)) == 0
     h, w = mask.shape
     around = _grid(
@@ -134,13 +140,13 @@ def _grid(u0: int, v0: int, u1: int, v1: int, count: int) -> Float:
 
 def _keep(points: Float, where: NDArray[np.bool_]) -> Float:
     index = points.astype(int)
-    return points[where[index[:, 1], index[:, 0]]]
+    return np.asarray(points[where[index[:, 1], index[:, 0]]])
 
 
 def _sample(field: NDArray[np.float32], points: Float) -> Float:
     at = points.astype(np.float32)[None]
     parts = [
-        cv2.remap(np.ascontiguousarray(field[..., c]), at, None, cv2.INTER_LINEAR)[0]
+        cv2.remap(np.ascontiguousarray(field[..., c]), at, _NO_MAP, cv2.INTER_LINEAR)[0]
         for c in (0, 1)
     ]
     return np.stack(parts, -1).astype(float)

@@ -7,6 +7,7 @@ once keeps texture sharp, and the identity motion returns the image unchanged.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -19,6 +20,7 @@ _SAME_SURFACE_M = (
 )
 _MARGIN_PX = 3
 _FAR_M = 1e6
+_NO_MAP: Any = None  # OpenCV takes both coordinates from the first map then
 
 Float = NDArray[np.float64]
 
@@ -58,12 +60,11 @@ class Warp:
         u0, v0, u1, v1 = self.roi
         return slice(v0, v1), slice(u0, u1)
 
-    def sample(self, image: NDArray[np.generic]) -> NDArray[np.generic]:
+    def sample(self, image: NDArray[Any]) -> NDArray[Any]:
         """Pixels (h, w[, C]) of the original image, moved; meaningful where `alpha` is above 0."""
-        out: NDArray[np.generic] = cv2.remap(
-            image, self.source, None, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE
+        return np.asarray(
+            cv2.remap(image, self.source, _NO_MAP, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
         )
-        return out
 
 
 def smooth_depth(
@@ -89,9 +90,9 @@ def smooth_depth(
     if not good.any():
         return out
     filled = fill_nearest(crop, good)
-    filled = cv2.medianBlur(filled, 5)
+    filled = np.asarray(cv2.medianBlur(filled, 5), np.float32)
     if size > 5:
-        filled = cv2.medianBlur(fill_nearest(filled, inside), 5)
+        filled = np.asarray(cv2.medianBlur(fill_nearest(filled, inside), 5), np.float32)
     out[window] = np.where(inside, filled, np.nan)
     return out
 
