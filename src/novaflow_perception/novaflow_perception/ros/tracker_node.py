@@ -6,6 +6,7 @@ import threading
 from typing import Any
 
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
+from rclpy.event_handler import SubscriptionEventCallbacks
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from rclpy.subscription import Subscription
 from sensor_msgs.msg import Image
@@ -37,7 +38,7 @@ class TrackerNode(NovaflowNode[TrackerSettings]):
         super().__init__("tracker_node", TrackerSettings, **kwargs)
         self._lock = threading.Lock()
         self._tracker: ObjectTracker | None = None
-        self._images: list[Subscription] = []
+        self._images: list[Subscription[Image]] = []
         self._waiting: dict[str, Image] = {}
 
     def setup(self) -> None:
@@ -77,9 +78,16 @@ class TrackerNode(NovaflowNode[TrackerSettings]):
             self._label = task.target.text or grounding.target.description
             self._waiting.clear()
         qos = QoSProfile(depth=2, reliability=ReliabilityPolicy.BEST_EFFORT)
+        # Without event handlers: removing those under a running executor breaks its wait set.
+        silent = SubscriptionEventCallbacks(use_default_callbacks=False)
         self._images = [
             self.create_subscription(
-                Image, topic, lambda m, k=kind: self._take(k, m), qos, callback_group=self._group
+                Image,
+                topic,
+                lambda m, k=kind: self._take(k, m),
+                qos,
+                callback_group=self._group,
+                event_callbacks=silent,
             )
             for kind, topic in (("color", COLOR_TOPIC), ("depth", DEPTH_TOPIC))
         ]
