@@ -183,7 +183,7 @@ def _check_on(target: Footprint, place: ReferencePlace) -> RelationCheck:
     offset = float(np.linalg.norm(target.centre - other.centre))
     well = place.well_radius()
     foot = float(target.half.min())
-    allowed = max(well - 0.9 * foot, 0.15 * well, 0.4 * (well if foot > well else 0.0))
+    allowed = max(well - foot, 0.15 * well, 0.4 * (well if foot > well else 0.0))
     under = place.under(target.centre, max(0.6 * foot, 0.008))
     low, high = (
         (float(np.percentile(under, 10)), float(np.percentile(under, 90)))

@@ -39,7 +39,7 @@ class OutcomeLimits:
     min_fit: float = 0.6
     max_hidden: float = 0.7
     max_stayed: float = 0.45
-    max_error_m: float = 0.005
+    max_error_m: float = 0.003
     moved_m: float = 0.04
 
 
