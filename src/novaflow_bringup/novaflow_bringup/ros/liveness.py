@@ -7,10 +7,11 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
+from rclpy.event_handler import SubscriptionEventCallbacks
 from rclpy.node import Node
 from rclpy.qos import QoSProfile
 
+from novaflow_bringup.ros.side_thread import SideThread
 from novaflow_msgs.msg import GuardState, Heartbeat
 from novaflow_ros.node import HEARTBEAT_TOPIC
 
@@ -30,21 +31,36 @@ class Liveness:
     """Listens to heartbeats and the guard."""
 
     def __init__(self, node: Node, clock: Callable[[], float] = time.monotonic) -> None:
-        """Subscribe."""
-        # A group of its own: heartbeats shall wait for nothing but each other.
-        group = MutuallyExclusiveCallbackGroup()
+        """Listen, in a thread of its own: heartbeats shall wait for nothing but each other.
+
+        Args:
+            node: Whose name and context are used; its executor is not.
+            clock: Steady time [s].
+        """
+        own = Node(
+            f"{node.get_name()}_liveness",
+            context=node.context,
+            use_global_arguments=False,
+            start_parameter_services=False,
+            enable_rosout=False,
+        )
         self._clock = clock
         self._lock = threading.Lock()
         self._signs: dict[str, Sign] = {}
         self._guard: tuple[float, GuardState] | None = None
+        quiet = SubscriptionEventCallbacks(use_default_callbacks=False)
         self._subscriptions = [
-            node.create_subscription(
-                Heartbeat, HEARTBEAT_TOPIC, self._heard, QoSProfile(depth=50), callback_group=group
-            ),
-            node.create_subscription(
-                GuardState, GUARD_TOPIC, self._guarded, QoSProfile(depth=5), callback_group=group
-            ),
+            own.create_subscription(kind, topic, heard, QoSProfile(depth=50), event_callbacks=quiet)
+            for kind, topic, heard in (
+                (Heartbeat, HEARTBEAT_TOPIC, self._heard),
+                (GuardState, GUARD_TOPIC, self._guarded),
+            )
         ]
+        self._side = SideThread(own)
+
+    def close(self) -> None:
+        """Stop listening."""
+        self._side.close()
 
     def _heard(self, message: Heartbeat) -> None:
         with self._lock:

@@ -11,6 +11,7 @@ from typing import Any
 
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup, ReentrantCallbackGroup
 from rclpy.clock import Clock, ClockType
+from rclpy.event_handler import SubscriptionEventCallbacks
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 
 from novaflow_bringup.core.recording import OWN, TopicRules
@@ -178,6 +179,7 @@ class RecorderNode(NovaflowNode[RecorderSettings]):
             qos,
             callback_group=self._group,
             raw=True,
+            event_callbacks=SubscriptionEventCallbacks(use_default_callbacks=False),
         )
         self._topics[topic] = _Listened(type_name, offered, camera, latched, subscription)
 

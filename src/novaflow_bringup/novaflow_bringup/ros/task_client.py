@@ -76,6 +76,7 @@ class TaskClient:
 
     def close(self) -> None:
         """Leave the domain."""
+        self.liveness.close()
         self._executor.shutdown(timeout_sec=2.0)
         self._action.destroy()
         self.node.destroy_node()

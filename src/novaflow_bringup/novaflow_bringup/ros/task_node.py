@@ -73,7 +73,8 @@ class TaskNode(NovaflowNode[TaskSettings]):
         self._stage_topic = self.create_publisher(StageReport, "/novaflow/stage", 50)
         self._goal_topic = self.create_publisher(String, "/novaflow/goal", LATCHED)
         self._outcome_topic = self.create_publisher(TaskOutcome, "/novaflow/outcome", LATCHED)
-        self._stages = GraphStages(self, Liveness(self), Approvals(self, group), group)
+        self._liveness = Liveness(self)
+        self._stages = GraphStages(self, self._liveness, Approvals(self, group), group)
         self._server = SingleGoalServer(
             self, PerformTask, "/novaflow/perform_task", self._perform, fail=self._failed
         )
@@ -90,6 +91,7 @@ class TaskNode(NovaflowNode[TaskSettings]):
         """Remove the server and the clients."""
         self._server.destroy()
         self._stages.destroy()
+        self._liveness.close()
 
     def _perform(self, request: PerformTask.Goal, handle: ServerGoalHandle) -> PerformTask.Result:
         record = RunRecord(self._goal(request))
