@@ -12,7 +12,7 @@ from novaflow_bringup.commands.session import LOG, as_json, await_graph, deliver
 from novaflow_bringup.core.comparison import Comparison
 from novaflow_bringup.core.domains import free_domains
 from novaflow_bringup.ros.recorded_run import read_run
-from novaflow_bringup.ros.replay_node import replay_goal
+from novaflow_bringup.ros.replayed_goal import replay_goal
 from novaflow_bringup.ros.task_client import TaskClient
 from novaflow_core.errors import NovaflowError
 

@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import deque
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup, ReentrantCallbackGroup
 from rclpy.clock import Clock, ClockType
 from rclpy.event_handler import SubscriptionEventCallbacks
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 
-from novaflow_bringup.core.recording import OWN, TopicRules
+from novaflow_bringup.core.recording import Past, TopicRules
 from novaflow_bringup.ros.liveness import Liveness
 from novaflow_bringup.ros.message_types import message_class
-from novaflow_bringup.ros.tape import Tape, TapeSettings
+from novaflow_bringup.ros.tape import Listened, Tape, TapeSettings
 from novaflow_core.errors import Code, NovaflowError
 from novaflow_core.settings import setting
 from novaflow_msgs.msg import StageReport
@@ -28,17 +26,6 @@ from novaflow_ros.node import NovaflowNode, run
 FILMED = ("execute", "observe")
 LOOK_AGAIN_S = 0.5
 ORPHANED_S = 30.0  # of silence of the task node: nobody will say stop any more
-LATCHED_KEPT = 10  # last messages of a latched topic: several nodes may publish /tf_static
-GOAL = "/novaflow/goal"
-
-
-@dataclass(frozen=True)
-class _Listened:
-    type_name: str
-    offered: QoSProfile
-    camera: bool
-    latched: bool
-    subscription: Any
 
 
 @dataclass(frozen=True)
@@ -64,18 +51,18 @@ class RecorderNode(NovaflowNode[RecorderSettings]):
     def __init__(self) -> None:
         """Declare the parameters."""
         super().__init__("recorder_node", RecorderSettings)
+        self._liveness: Liveness | None = None
         self._lock = threading.RLock()
         self._tape: Tape | None = None
         self._owner: int | None = None
         # Subscriptions stay: removing one under a running executor breaks its wait set.
-        self._topics: dict[str, _Listened] = {}
+        self._topics: dict[str, Listened] = {}
         self._refused: set[str] = set()
-        self._before: deque[tuple[str, int, bytes]] = deque()
-        self._latched: dict[str, deque[bytes]] = {}
 
     def setup(self) -> None:
         """Create the service; listen to the cameras: a bag begins before it is asked for."""
         self._rules = TopicRules(self.settings.topics, self.settings.cameras)
+        self._past = Past(self.settings.pre_roll)
         self._group = ReentrantCallbackGroup()
         alone = MutuallyExclusiveCallbackGroup()
         self._liveness = Liveness(self)
@@ -93,6 +80,12 @@ class RecorderNode(NovaflowNode[RecorderSettings]):
     def stop(self) -> None:
         """Close the bag."""
         self._finish()
+
+    def destroy_node(self) -> None:
+        """End the thread that hears heartbeats, too: it would outlive the context."""
+        if self._liveness is not None:
+            self._liveness.close()
+        super().destroy_node()
 
     def _set(
         self, request: SetRecording.Request, response: SetRecording.Response
@@ -118,14 +111,8 @@ class RecorderNode(NovaflowNode[RecorderSettings]):
             self._owner = self._liveness.pid("task_node")
             for topic, listened in self._topics.items():
                 self._tape.add(topic, listened.type_name, listened.offered)
-            for topic, kept in self._latched.items():
-                # What the graph itself latched belongs to the goal before; only the goal is new.
-                if topic == GOAL or not topic.startswith(OWN):
-                    for data in kept:
-                        self._tape.write(topic, time.time_ns(), data)
-            for topic, stamp_ns, data in self._before:
+            for topic, stamp_ns, data in self._past.tell(time.time_ns()):
                 self._tape.write(topic, stamp_ns, data)
-            self._before.clear()
             self._look()
             return f"recording {len(self._topics)} topics into {folder}"
 
@@ -181,22 +168,17 @@ class RecorderNode(NovaflowNode[RecorderSettings]):
             raw=True,
             event_callbacks=SubscriptionEventCallbacks(use_default_callbacks=False),
         )
-        self._topics[topic] = _Listened(type_name, offered, camera, latched, subscription)
+        self._topics[topic] = Listened(type_name, offered, camera, latched, subscription)
 
     def _heard(self, topic: str, data: bytes) -> None:
         now_ns = time.time_ns()
         with self._lock:
             listened = self._topics[topic]
-            if listened.latched:
-                depth = LATCHED_KEPT if topic == "/tf_static" else 1
-                self._latched.setdefault(topic, deque(maxlen=depth)).append(data)
+            recording = self._tape is not None
+            if listened.latched or (listened.camera and not recording):
+                self._past.keep(topic, listened.camera, now_ns, data)
             if self._tape is not None:
                 self._tape.write(topic, now_ns, data)
-            elif listened.camera:
-                self._before.append((topic, now_ns, data))
-                oldest_ns = now_ns - int(self.settings.pre_roll * 1e9)
-                while self._before and self._before[0][1] < oldest_ns:
-                    self._before.popleft()
 
     def _staged(self, message: StageReport) -> None:
         tape = self._tape

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +15,11 @@ from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from novaflow_bringup.core import image_codec
-from novaflow_bringup.core.comparison import Comparison, compare
-from novaflow_bringup.core.run_folder import new_folder, write_json
-from novaflow_bringup.core.run_record import RunRecord
 from novaflow_bringup.ros.message_types import message_class
-from novaflow_bringup.ros.recorded_run import COMPRESSED_ENDS, RecordedRun, Sensed, read_run
+from novaflow_bringup.ros.recorded_run import COMPRESSED_ENDS, Sensed, read_run
+from novaflow_bringup.ros.replayed_goal import replay_goal
 from novaflow_bringup.ros.task_client import TaskClient
-from novaflow_core.errors import Code, NovaflowError
+from novaflow_core.errors import NovaflowError
 from novaflow_core.settings import setting
 from novaflow_ros.conversions import image_to_msg, time_from_ns, time_to_ns
 from novaflow_ros.node import NovaflowNode, run
@@ -36,7 +33,6 @@ LATCHED = QoSProfile(
 HOLD_PERIOD_S = 0.1
 REPEAT_PERIOD_S = 0.2
 WARM_UP = 5
-COMPARISON = "comparison.json"
 
 
 @dataclass(frozen=True)
@@ -158,28 +154,6 @@ class ReplayNode(NovaflowNode[ReplaySettings]):
             self.get_logger().info(f"replayed: {comparison}")
         except NovaflowError as error:
             self.get_logger().error(f"not replayed: {error}")
-
-
-def replay_goal(
-    client: TaskClient, recorded: RecordedRun, **watching: Any
-) -> tuple[RunRecord, Comparison | None]:
-    """Send the recorded goal, planning only, and compare; the replay is written beside the run.
-
-    Args:
-        client: In the domain of the graph.
-        recorded: What was recorded.
-        watching: Passed on to `TaskClient.perform`.
-
-    Returns:
-        The replayed run, and the comparison where there is a recorded outcome to compare with.
-    """
-    folder = new_folder(recorded.folder / "replays", datetime.now(UTC))
-    record = client.perform(replace(recorded.goal, plan_only=True), folder=folder, **watching)
-    if not recorded.outcome or record.code == Code.CANCELLED:
-        return record, None
-    found = compare(recorded.outcome, record.to_json(), recorded.folder, folder)
-    write_json(folder / COMPARISON, found.to_json())
-    return record, found
 
 
 def _decompressed(item: Sensed) -> tuple[Sensed, Any]:

@@ -26,7 +26,9 @@ class SideThread:
         self._thread.start()
 
     def close(self) -> None:
-        """Stop and remove the node."""
+        """Stop and remove the node; once is enough."""
+        if not self._thread.is_alive():
+            return
         self._executor.shutdown(timeout_sec=2.0)
         self._thread.join(2.0)
         self._node.destroy_node()

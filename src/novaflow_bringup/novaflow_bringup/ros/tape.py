@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +33,25 @@ class TapeSettings:
     jpeg_quality: int = 90
     video_width: int = 640
     video_fps: float = 10.0
+
+
+@dataclass(frozen=True)
+class Listened:
+    """A topic that the recorder listens to.
+
+    Attributes:
+        type_name: e.g. "novaflow_msgs/msg/Heartbeat".
+        offered: QoS of its publisher.
+        camera: It is an image or a camera_info.
+        latched: Late listeners get its last messages.
+        subscription: Kept alive by being held here.
+    """
+
+    type_name: str
+    offered: QoSProfile
+    camera: bool
+    latched: bool
+    subscription: Any
 
 
 class Tape:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 import time
 import traceback
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from rclpy.action.server import ServerGoalHandle
@@ -16,12 +16,12 @@ from std_msgs.msg import String
 from novaflow_bringup.core.pipeline import Pipeline
 from novaflow_bringup.core.run_folder import given_folder, new_folder, runs_root, write_run
 from novaflow_bringup.core.run_record import Goal, RunRecord, StageTime
+from novaflow_bringup.core.task_settings import TaskSettings
 from novaflow_bringup.ros.approvals import Approvals
 from novaflow_bringup.ros.liveness import Liveness
 from novaflow_bringup.ros.outcome import goal_to_json, outcome_to_msg, stage_to_msg
 from novaflow_bringup.ros.stages import GraphStages, Limits
 from novaflow_core.errors import Code, NovaflowError, PlatformError
-from novaflow_core.settings import setting
 from novaflow_msgs.action import PerformTask
 from novaflow_msgs.msg import StageReport, TaskOutcome
 from novaflow_ros.actions import SingleGoalServer
@@ -30,25 +30,6 @@ from novaflow_ros.node import NovaflowNode, run
 
 LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 FEEDBACK_PERIOD_S = 0.1
-
-
-@dataclass(frozen=True)
-class TaskSettings:
-    """Parameters of task_node."""
-
-    candidates: int = setting(8, "candidates of a goal that names no number", low=1, high=64)
-    runs: str = setting("", "folder for runs; empty: $NOVAFLOW_RUNS, or runs here")
-    record: bool = setting(True, "record the graph into each run's bag")
-    approve: bool = setting(False, "a person must approve the plan before anything moves")
-    approve_timeout: float = setting(120.0, "time to approve a plan", unit="s", low=1, high=3600)
-    generate_timeout: float = setting(240.0, "limit of generating", unit="s", low=1, high=7200)
-    score_timeout: float = setting(120.0, "limit of scoring", unit="s", low=1, high=3600)
-    select_timeout: float = setting(60.0, "limit of selecting", unit="s", low=1, high=3600)
-    execute_timeout: float = setting(240.0, "limit of moving", unit="s", low=1, high=3600)
-    ready_timeout: float = setting(10.0, "wait for a needed process", unit="s", low=0, high=300)
-    silent_timeout: float = setting(
-        2.0, "silence of a process that counts as its loss", unit="s", low=0.3, high=60
-    )
 
 
 class TaskFailedError(NovaflowError):
@@ -66,6 +47,7 @@ class TaskNode(NovaflowNode[TaskSettings]):
     def __init__(self) -> None:
         """Declare the parameters."""
         super().__init__("task_node", TaskSettings)
+        self._liveness: Liveness | None = None
 
     def setup(self) -> None:
         """Create clients, topics and the server."""
@@ -91,7 +73,12 @@ class TaskNode(NovaflowNode[TaskSettings]):
         """Remove the server and the clients."""
         self._server.destroy()
         self._stages.destroy()
-        self._liveness.close()
+
+    def destroy_node(self) -> None:
+        """End the thread that hears heartbeats, too: it would outlive the context."""
+        if self._liveness is not None:
+            self._liveness.close()
+        super().destroy_node()
 
     def _perform(self, request: PerformTask.Goal, handle: ServerGoalHandle) -> PerformTask.Result:
         record = RunRecord(self._goal(request))
@@ -190,7 +177,7 @@ class TaskNode(NovaflowNode[TaskSettings]):
 
 def main() -> None:
     """Run the node."""
-    run(TaskNode, threads=6)
+    run(TaskNode, threads=1)
 
 
 if __name__ == "__main__":

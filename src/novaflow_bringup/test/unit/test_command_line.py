@@ -15,7 +15,7 @@ from novaflow_bringup.core import image_codec
 from novaflow_bringup.core.comparison import compare, flow_distance
 from novaflow_bringup.core.domains import BASE_PORT, DOMAIN_GAIN, UNICAST_OFFSET, free_domains
 from novaflow_bringup.core.readiness import wait_until_ready
-from novaflow_bringup.core.recording import TopicRules
+from novaflow_bringup.core.recording import Past, TopicRules
 from novaflow_bringup.core.run_record import Goal, RunRecord
 from novaflow_core.errors import Code, NovaflowError, PlatformError, ShapeError
 
@@ -158,6 +158,22 @@ def test_the_bag_takes_cameras_and_own_topics_and_nothing_else() -> None:
         )
     )
     assert rules.compressed[depth] == f"{depth}/compressedDepth"
+
+
+def test_a_bag_begins_with_the_last_second_of_the_cameras_and_what_was_latched() -> None:
+    past = Past(1.0)
+    for i in range(30):
+        past.keep("/camera", True, i * 10**8, bytes([i]))
+    past.keep("/tf_static", False, 0, b"a")
+    past.keep("/tf_static", False, 0, b"b")
+    past.keep("/novaflow/goal", False, 0, b"old")
+    past.keep("/novaflow/goal", False, 0, b"new")
+    past.keep("/novaflow/candidates", False, 0, b"of the goal before")
+    told = list(past.tell(99))
+    assert [data[0] for topic, _, data in told if topic == "/camera"] == list(range(19, 30))
+    latched = [(topic, data) for topic, _, data in told if topic != "/camera"]
+    assert latched == [("/tf_static", b"a"), ("/tf_static", b"b"), ("/novaflow/goal", b"new")]
+    assert not [1 for topic, _, _ in past.tell(99) if topic == "/camera"]
 
 
 def test_depth_survives_exactly_and_colour_nearly() -> None:
