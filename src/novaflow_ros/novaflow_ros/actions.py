@@ -57,7 +57,8 @@ class SingleGoalServer:
             node,
             action_type,
             name,
-            execute_callback=self._execute,
+            execute_callback=self._unreachable,
+            handle_accepted_callback=self._accept,
             goal_callback=lambda _goal: GoalResponse.ACCEPT,
             cancel_callback=lambda _handle: CancelResponse.ACCEPT,
             callback_group=ReentrantCallbackGroup(),
@@ -72,30 +73,42 @@ class SingleGoalServer:
         """Whether the goal is to end: cancelled, or the node is no longer active."""
         return bool(handle.is_cancel_requested) or self.stopping.is_set() or not self._node.active
 
-    def _execute(self, handle: ServerGoalHandle) -> Any:
-        if not self._busy.acquire(blocking=False):
-            handle.abort()
-            return self._fail(
-                PlatformError(Code.BUSY, f"{self._node.get_name()} is busy with another goal")
-            )
+    def _accept(self, handle: ServerGoalHandle) -> None:
+        """Work in a thread of its own, so that the executor goes on hearing cancels and heartbeats."""
+        threading.Thread(target=self._run, args=(handle,), daemon=True).start()
+
+    def _run(self, handle: ServerGoalHandle) -> None:
+        first = self._busy.acquire(blocking=False)
+        if first:
+            end, result = self._outcome(handle)
+        else:
+            text = f"{self._node.get_name()} is busy with another goal"
+            end, result = "abort", self._fail(PlatformError(Code.BUSY, text))
+
+        def finish(goal: ServerGoalHandle) -> Any:
+            getattr(goal, end)()
+            if first:
+                self._busy.release()
+            return result
+
+        handle.execute(finish)
+
+    def _outcome(self, handle: ServerGoalHandle) -> tuple[str, Any]:
+        """Do the work; return how the goal ends (a method of its handle) and its result."""
         try:
             if not self._node.active:
                 raise PlatformError(Code.NOT_ACTIVE, f"{self._node.get_name()} is not active")
-            result = self._work(handle.request, handle)
-            handle.succeed()
-            return result
+            return "succeed", self._work(handle.request, handle)
         except NovaflowError as error:
-            if handle.is_cancel_requested:
-                handle.canceled()
-            else:
-                handle.abort()
-            return self._fail(error)
+            return "canceled" if handle.is_cancel_requested else "abort", self._fail(error)
         except Exception as error:
             self._node.get_logger().error(f"unexpected failure:\n{traceback.format_exc()}")
-            handle.abort()
-            return self._fail(PlatformError(Code.INTERNAL, f"{type(error).__name__}: {error}"))
-        finally:
-            self._busy.release()
+            internal = PlatformError(Code.INTERNAL, f"{type(error).__name__}: {error}")
+            return "abort", self._fail(internal)
+
+    def _unreachable(self, handle: ServerGoalHandle) -> Any:
+        """rclpy asks for it; `_run` gives every goal its own."""
+        raise NotImplementedError
 
     def _plain_failure(self, error: NovaflowError) -> Any:
         return self._type.Result(code=int(error.code), reason=error.reason)

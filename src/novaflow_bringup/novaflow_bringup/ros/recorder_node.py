@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 import threading
 import time
 from dataclasses import dataclass
@@ -25,6 +26,13 @@ from novaflow_ros.node import NovaflowNode, run
 
 FILMED = ("execute", "observe")
 LOOK_AGAIN_S = 0.5
+CDR_HEADER = 4  # bytes before the first field
+# Least time between recorded images by stage [ns]; 0, the default: every image. Nothing looks at the
+# cameras while candidates are made, and that is when the cores are needed.
+IMAGE_PERIOD_NS = {
+    **dict.fromkeys(("ground", "generate", "score", "select", "approve"), 1_000_000_000),
+    "execute": 200_000_000,
+}
 ORPHANED_S = 30.0  # of silence of the task node: nobody will say stop any more
 
 
@@ -58,6 +66,8 @@ class RecorderNode(NovaflowNode[RecorderSettings]):
         # Subscriptions stay: removing one under a running executor breaks its wait set.
         self._topics: dict[str, Listened] = {}
         self._refused: set[str] = set()
+        self._stage = ""
+        self._slots: dict[str, int] = {}
 
     def setup(self) -> None:
         """Create the service; listen to the cameras: a bag begins before it is asked for."""
@@ -177,11 +187,24 @@ class RecorderNode(NovaflowNode[RecorderSettings]):
             recording = self._tape is not None
             if listened.latched or (listened.camera and not recording):
                 self._past.keep(topic, listened.camera, now_ns, data)
-            if self._tape is not None:
+            if self._tape is not None and not (listened.camera and self._spared(topic, data)):
                 self._tape.write(topic, now_ns, data)
+
+    def _spared(self, topic: str, data: bytes) -> bool:
+        """Whether an image is left out: compressing costs most while others compute or move."""
+        period_ns = IMAGE_PERIOD_NS.get(self._stage, 0)
+        if period_ns == 0:
+            return False
+        sec, nanosec = struct.unpack_from("<iI", data, CDR_HEADER)  # the stamp comes first
+        # Colour and depth of one frame have one stamp, so they are kept or left out together.
+        slot = (sec * 1_000_000_000 + nanosec) // period_ns
+        spared = self._slots.get(topic) == slot
+        self._slots[topic] = slot
+        return spared
 
     def _staged(self, message: StageReport) -> None:
         tape = self._tape
+        self._stage = message.stage
         if tape is not None and message.stage in FILMED:
             ended = message.state in (StageReport.DONE, StageReport.FAILED)
             tape.film(not ended, time.time_ns())

@@ -172,4 +172,4 @@ def _failed(error: NovaflowError) -> ExecuteFlow.Result:
 
 def main() -> None:
     """Run the node."""
-    run(ExecutorNode, threads=6)
+    run(ExecutorNode, threads=1)

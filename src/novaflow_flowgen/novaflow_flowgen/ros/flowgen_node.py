@@ -130,4 +130,4 @@ def main() -> None:
     """Run the node."""
     # The candidates share the cores already; OpenCV's own pool would spin against them.
     cv2.setNumThreads(1)
-    run(FlowgenNode)
+    run(FlowgenNode, threads=1)

@@ -112,4 +112,4 @@ class SelectorNode(NovaflowNode[SelectorSettings]):
 
 def main() -> None:
     """Run the node."""
-    run(SelectorNode)
+    run(SelectorNode, threads=1)

@@ -95,4 +95,4 @@ class FileCameraNode(NovaflowNode[FileCameraSettings]):
 def main() -> None:
     """Run the node."""
     cv2.setNumThreads(1)
-    run(FileCameraNode)
+    run(FileCameraNode, threads=1)

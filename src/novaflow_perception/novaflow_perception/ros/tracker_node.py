@@ -139,4 +139,4 @@ class TrackerNode(NovaflowNode[TrackerSettings]):
 
 def main() -> None:
     """Run the node."""
-    run(TrackerNode)
+    run(TrackerNode, threads=1)
