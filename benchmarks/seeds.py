@@ -46,7 +46,7 @@ def commit() -> str:
         [*words, "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=True
     )
     dirty = subprocess.run(
-        [*words, "status", "--porcelain", "-uno"], capture_output=True, text=True
+        [*words, "status", "--porcelain", "-uno"], capture_output=True, text=True, check=True
     )
     return name.stdout.strip() + ("+" if dirty.stdout.strip() else "")
 

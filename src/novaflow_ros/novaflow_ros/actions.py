@@ -74,7 +74,7 @@ class SingleGoalServer:
         return bool(handle.is_cancel_requested) or self.stopping.is_set() or not self._node.active
 
     def _accept(self, handle: ServerGoalHandle) -> None:
-        """Work in a thread of its own, so that the executor goes on hearing cancels and heartbeats."""
+        """Work in a thread of its own: the executor goes on hearing cancels and heartbeats."""
         threading.Thread(target=self._run, args=(handle,), daemon=True).start()
 
     def _run(self, handle: ServerGoalHandle) -> None:
@@ -107,7 +107,7 @@ class SingleGoalServer:
             return "abort", self._fail(internal)
 
     def _unreachable(self, handle: ServerGoalHandle) -> Any:
-        """rclpy asks for it; `_run` gives every goal its own."""
+        """Stand where rclpy asks for one; `_run` gives every goal its own."""
         raise NotImplementedError
 
     def _plain_failure(self, error: NovaflowError) -> Any:

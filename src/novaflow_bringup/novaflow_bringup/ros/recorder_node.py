@@ -27,8 +27,8 @@ from novaflow_ros.node import NovaflowNode, run
 FILMED = ("execute", "observe")
 LOOK_AGAIN_S = 0.5
 CDR_HEADER = 4  # bytes before the first field
-# Least time between recorded images by stage [ns]; 0, the default: every image. Nothing looks at the
-# cameras while candidates are made, and that is when the cores are needed.
+# Least time between recorded images by stage [ns]; 0, the default: every image. Nothing looks at
+# the cameras while candidates are made, and that is when the cores are needed.
 IMAGE_PERIOD_NS = {
     **dict.fromkeys(("ground", "generate", "score", "select", "approve"), 1_000_000_000),
     "execute": 200_000_000,

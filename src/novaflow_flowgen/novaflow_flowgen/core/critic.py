@@ -277,7 +277,7 @@ class Critic:
             yield Gate("feasible", answer.score, 0.0, answer.feasible, said)
 
     def _worth(self, case: _Case, gates: Sequence[Gate]) -> float:
-        """Rank of a valid candidate, 0..1: goal, smoothness, support, and the robot's view of it."""
+        """Rank of a valid candidate, 0..1: goal, smoothness, support, the robot's view of it."""
         limit = self._limits.goal_error_max_m
         error = next(gate.value for gate in gates if gate.name in ("relation_m", "motion_m"))
         goal = float(np.clip((limit - error) / (limit + _GOAL_SLACK_M), 0.0, 1.0))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import queue
 import threading
 from typing import Any
 
@@ -40,12 +42,15 @@ class TrackerNode(NovaflowNode[TrackerSettings]):
         self._tracker: ObjectTracker | None = None
         self._images: list[Subscription[Image]] = []
         self._waiting: dict[str, Image] = {}
+        self._pairs: queue.Queue[tuple[Image, Image] | None] = queue.Queue(1)
 
     def setup(self) -> None:
         """Create the service and the topic."""
         self._group = MutuallyExclusiveCallbackGroup()
         self._tracks = self.create_publisher(ObjectTrack, "/novaflow/object_track", 10)
         self._service = self.create_service(TrackObject, "/novaflow/track_object", self._serve)
+        # A thread of its own: a frame takes longer than the heartbeat may wait on a busy machine.
+        threading.Thread(target=self._work, name="tracking", daemon=True).start()
 
     def stop(self) -> None:
         """Stop tracking."""
@@ -53,6 +58,7 @@ class TrackerNode(NovaflowNode[TrackerSettings]):
 
     def teardown(self) -> None:
         """Remove the service and the topic."""
+        self._pairs.put(None)
         self.destroy_service(self._service)
         self.destroy_publisher(self._tracks)
 
@@ -107,21 +113,28 @@ class TrackerNode(NovaflowNode[TrackerSettings]):
         if color is None or depth is None or color.header.stamp != depth.header.stamp:
             return
         self._waiting.clear()
-        with self._lock:
-            if self._tracker is None or time_to_ns(color.header.stamp) < self._scene.main.stamp_ns:
-                return
+        with contextlib.suppress(queue.Full):  # still at the frame before: this one is skipped
+            self._pairs.put_nowait((color, depth))
+
+    def _work(self) -> None:
+        while (pair := self._pairs.get()) is not None:
             try:
-                if depth.encoding not in _UNITS_M:
-                    raise ShapeError(f"depth encoding '{depth.encoding}' is not 16UC1 or 32FC1")
-                track = self._tracker.update(
-                    color_from_msg(color), image_from_msg(depth), _UNITS_M[depth.encoding]
-                )
+                self._follow(*pair)
             except NovaflowError as error:
                 self.get_logger().warning(
                     f"image not used: {error.reason}", throttle_duration_sec=2.0
                 )
+
+    def _follow(self, color: Image, depth: Image) -> None:
+        with self._lock:
+            if self._tracker is None or time_to_ns(color.header.stamp) < self._scene.main.stamp_ns:
                 return
-            self._publish(color, track)
+            if depth.encoding not in _UNITS_M:
+                raise ShapeError(f"depth encoding '{depth.encoding}' is not 16UC1 or 32FC1")
+            track = self._tracker.update(
+                color_from_msg(color), image_from_msg(depth), _UNITS_M[depth.encoding]
+            )
+        self._publish(color, track)
 
     def _publish(self, color: Image, track: Track) -> None:
         message = ObjectTrack(
