@@ -148,7 +148,7 @@ def test_the_network_gets_a_second_chance() -> None:
 
 # --- the machine ----------------------------------------------------------------------------------
 def test_all_that_is_missing_is_named_with_one_command(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(machine.shutil, "which", lambda *_, **__: None)
+    monkeypatch.setattr("shutil.which", lambda *_, **__: None)
     monkeypatch.setattr(machine, "headless_renderer", lambda: None)
     monkeypatch.delenv("CXX", raising=False)
     monkeypatch.delenv("CC", raising=False)

@@ -48,8 +48,8 @@ QUICK_S = 5.0
 class Limits:
     """How long each stage may take [s], and which silence of a process counts as its loss."""
 
-    capture: float = 15.0
-    ground: float = 30.0
+    capture: float = 30.0
+    ground: float = 120.0
     generate: float = 240.0
     score: float = 120.0
     select: float = 60.0

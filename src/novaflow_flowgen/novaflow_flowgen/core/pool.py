@@ -117,7 +117,7 @@ class CandidatePool:
         self, pool: PoolRequest, request: VideoRequest, meter: _Meter, should_stop: ShouldStop
     ) -> FlowCandidate:
         index = request.candidate
-        name = f"candidate_{index}"
+        name = f"candidate_{index + 1}"  # as people count, and as the flow image numbers them
         path = pool.artifacts / f"{name}.mp4"
         digest = ""
         try:
@@ -134,13 +134,13 @@ class CandidatePool:
         except NovaflowError as error:
             if error.code == Code.CANCELLED:
                 raise
-            meter.at(index, 1.0, f"candidate {index} failed: {error.reason}")
+            meter.at(index, 1.0, f"{name} failed: {error.reason}")
             known = {k: float(v) for k, v in error.evidence.items() if isinstance(v, int | float)}
             return FlowCandidate(
                 name, pool.scene.scene_id, error.code, error.reason, None,
                 path.resolve().as_uri() if digest else "", digest, known,
             )  # fmt: skip
-        meter.at(index, 1.0, f"candidate {index} lifted")
+        meter.at(index, 1.0, f"{name} lifted")
         return FlowCandidate(
             name, pool.scene.scene_id, Code.OK, "", flow, path.resolve().as_uri(), digest, stats
         )

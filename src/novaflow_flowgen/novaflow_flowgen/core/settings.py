@@ -22,7 +22,7 @@ class FlowgenSettings:
     video_path: str = setting("", "for video:=file: a video, or a folder with one per candidate")
     candidates: int = setting(8, "how many to imagine when a goal asks for 0", low=1, high=64)
     workers: int = setting(2, "candidates made at the same time", low=1, high=16)
-    timeout_s: float = setting(120.0, "longest time for one goal", unit="s", low=1.0, high=7200.0)
+    timeout_s: float = setting(300.0, "longest time for one goal", unit="s", low=1.0, high=7200.0)
     marker_tracks: int = setting(24, "line strips per candidate in the markers", low=0, high=200)
     truth_dir: str = setting(
         "", "for harnesses only: folder that gets what each storyboard shows, named by video hash"

@@ -40,7 +40,7 @@ class PerceptionSettings:
         ("camera:/camera/camera",), "cameras as name:topic_prefix; videos are made from the first"
     )
     grounding: str = setting("tabletop", "grounding backend")
-    max_age_s: float = setting(1.0, "oldest image for a capture", unit="s", low=0.05, high=60.0)
+    max_age_s: float = setting(2.0, "oldest image for a capture", unit="s", low=0.05, high=60.0)
     wait_s: float = setting(3.0, "how long to wait for a camera", unit="s", low=0.0, high=60.0)
     depth_frames: int = setting(5, "depth images that are merged", low=1, high=15)
     scenes_kept: int = setting(6, "captured scenes that are kept", low=1, high=50)
