@@ -16,6 +16,7 @@ from novaflow_ros.actions import call_service
 
 STATE_TOPIC = "/novaflow/guard_state"
 ARM_SERVICE = "/novaflow/arm_guard"
+ASK_TIMES = 3
 ANSWER_TIMEOUT_S = 1.5
 
 
@@ -113,12 +114,16 @@ class GuardLink:
         self.check()
 
     def _ask(self, armed: bool) -> SetBool.Response:
-        try:
-            return call_service(self._arm_guard, SetBool.Request(data=armed), ANSWER_TIMEOUT_S)
-        except PlatformError as error:
-            raise PlatformError(
-                Code.PROCESS_LOST, f"guard_node does not answer: {error.reason}"
-            ) from error
+        """Ask again when no answer comes: a guard that was just respawned may miss the first."""
+        for left in reversed(range(ASK_TIMES)):
+            try:
+                return call_service(self._arm_guard, SetBool.Request(data=armed), ANSWER_TIMEOUT_S)
+            except PlatformError as error:
+                if left == 0:
+                    raise PlatformError(
+                        Code.PROCESS_LOST, f"guard_node does not answer: {error.reason}"
+                    ) from error
+        raise AssertionError  # the loop returns or raises
 
 
 def _tripped(state: GuardState) -> NovaflowError:
