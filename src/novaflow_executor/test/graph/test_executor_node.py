@@ -226,8 +226,9 @@ def test_robot_that_falls_silent_is_said(bench):
     run = bench.run_into(Phase.APPROACH)
     bench.arm.silent = True
     eventually(lambda: bench.arm.speed < 0.01, STOP_S)
-    # Guard and executor both see it; whoever is first, the goal's code says what happened.
-    assert run.end().result.code == Code.NO_ROBOT_STATE
+    # Silent in mid-motion, or at its end, where the next segment does not fit the last state heard:
+    # either way nothing more is sent, and the code says why.
+    assert run.end().result.code in (Code.NO_ROBOT_STATE, Code.PLAN_START_STATE)
     result = bench.run().end().result
     assert result.code in (Code.NO_ROBOT_STATE, Code.BUSY)
     bench.arm.silent = False
