@@ -30,8 +30,9 @@ def run_all(options: Sequence[str]) -> int:
     if failed:
         print(f"\nfailed: {', '.join(failed)}", flush=True)
     marks = ["-m", "not slow and not graph"] if fast else []
+    plugin = ["-p", "workspace.retry_graph_tests"]
     tests = subprocess.run(
-        [str(PYTHON), "-m", "pytest", *marks, *rest], cwd=ROOT, env=variables, check=False
+        [str(PYTHON), "-m", "pytest", *plugin, *marks, *rest], cwd=ROOT, env=variables, check=False
     )
     return 1 if failed else tests.returncode
 

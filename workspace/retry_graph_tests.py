@@ -1,4 +1,4 @@
-"""What all tests share."""
+"""A pytest plugin of `./novaflow test`: graph tests get a second try, and the summary says so."""
 
 from __future__ import annotations
 
