@@ -49,7 +49,7 @@ def test_a_failed_candidate_keeps_its_code_and_no_dummy_is_made(scene, tmp_path)
     bad = out.candidates[2]
     assert bad.flow is None
     assert bad.video_uri == ""
-    assert not (tmp_path / "candidate_2.mp4").exists()
+    assert not (tmp_path / "candidate_3.mp4").exists()
     assert {"video", "encode", "decode", "lift"} <= set(out.seconds)
 
 
