@@ -21,6 +21,7 @@ from novaflow_executor.core.plan import ExecutionPlan, GripperCommand, Phase, Se
 
 POLL_S = 0.01
 RECANCEL_S = 0.2
+RELEASED_M = 0.001  # wider than while holding: more than the fingers' play
 OPENING_TOLERANCE_M = 0.006  # fingers need not open to the last millimetre
 LOST_SAMPLES = 3  # one odd reading of the fingers is not a lost object
 
@@ -176,11 +177,14 @@ class PlanRunner:
             )
 
     def _open_enough(self, wanted_m: float) -> float:
-        """Smallest opening [m] that counts as open; one that still holds the object never does."""
-        enough_m = wanted_m - OPENING_TOLERANCE_M
+        """Smallest opening [m] that counts as open.
+
+        What was held is let go once the fingers stand clearly wider than it: the walls of a socket
+        may stop them long before they are where they were sent.
+        """
         if math.isnan(self.held_m):
-            return enough_m
-        return max(enough_m, min(self.held_m + self._limits.held_opening_m, wanted_m))
+            return wanted_m - OPENING_TOLERANCE_M
+        return min(self.held_m + RELEASED_M, wanted_m)
 
     def _is_lost(self, opening_m: float) -> bool:
         floor_m = max(self._limits.held_opening_m, self.held_m - self._limits.lost_opening_m)
