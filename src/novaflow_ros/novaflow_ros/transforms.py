@@ -1,4 +1,4 @@
-"""Look up transforms: the newest between any two frames of /tf and /tf_static."""
+"""Look up transforms: a small buffer, enough for cameras and arms that are bolted down."""
 
 from __future__ import annotations
 
