@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,12 +18,13 @@ from novaflow_bringup.core.recording import Past, TopicRules
 from novaflow_bringup.ros.liveness import Liveness
 from novaflow_bringup.ros.message_types import message_class
 from novaflow_bringup.ros.tape import Listened, Tape, TapeSettings
-from novaflow_core.errors import Code, NovaflowError
+from novaflow_core.errors import NovaflowError
 from novaflow_core.settings import setting
 from novaflow_msgs.msg import StageReport
 from novaflow_msgs.srv import SetRecording
 from novaflow_ros.artifacts import to_path
 from novaflow_ros.node import NovaflowNode, run
+from novaflow_ros.services import serve
 
 FILMED = ("execute", "observe")
 LOOK_AGAIN_S = 0.5
@@ -76,9 +78,8 @@ class RecorderNode(NovaflowNode[RecorderSettings]):
         self._group = ReentrantCallbackGroup()
         alone = MutuallyExclusiveCallbackGroup()
         self._liveness = Liveness(self)
-        self._service = self.create_service(
-            SetRecording, "/novaflow/set_recording", self._set, callback_group=alone
-        )
+        self._lane = ThreadPoolExecutor(1, "set_recording")
+        self._service = serve(self, SetRecording, "/novaflow/set_recording", self._set, self._lane)
         self._stages = self.create_subscription(
             StageReport, "/novaflow/stage", self._staged, 20, callback_group=self._group
         )
@@ -97,17 +98,10 @@ class RecorderNode(NovaflowNode[RecorderSettings]):
             self._liveness.close()
         super().destroy_node()
 
-    def _set(
-        self, request: SetRecording.Request, response: SetRecording.Response
-    ) -> SetRecording.Response:
-        try:
-            told = self._finish()  # a bag whose owner died is closed by the next one
-            if request.record:
-                told = self._begin(to_path(request.uri))
-            response.code, response.reason = int(Code.OK), told
-        except NovaflowError as error:
-            response.code, response.reason = int(error.code), error.reason
-        return response
+    def _set(self, request: SetRecording.Request, response: SetRecording.Response) -> None:
+        response.reason = self._finish()  # a bag whose owner died is closed by the next one
+        if request.record:
+            response.reason = self._begin(to_path(request.uri))
 
     def _begin(self, folder: Path) -> str:
         s = self.settings
@@ -212,7 +206,7 @@ class RecorderNode(NovaflowNode[RecorderSettings]):
 
 def main() -> None:
     """Run the node."""
-    run(RecorderNode, threads=3)
+    run(RecorderNode, threads=1)
 
 
 if __name__ == "__main__":

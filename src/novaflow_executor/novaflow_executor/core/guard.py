@@ -49,7 +49,13 @@ class _Process:
 
 
 class Watchdog:
-    """Watches processes and the robot's state while armed; a trip lasts until the next arming."""
+    """Watches processes and the robot's state while armed; a trip lasts until the next arming.
+
+    Attributes:
+        armed: Whether it watches.
+        trip: Why it stopped the arm, if it did.
+        longest_s: Longest silence since the last arming [s], by node or signal.
+    """
 
     def __init__(self, name: str, watch: tuple[str, ...], limits: GuardLimits) -> None:
         """Watch nothing yet.
@@ -68,6 +74,7 @@ class Watchdog:
         self._checked_s: float | None = None
         self.armed = False
         self.trip: Trip | None = None
+        self.longest_s: dict[str, float] = {}
 
     def heartbeat(self, node: str, pid: int, active: bool, now_s: float) -> None:
         """Take note of a sign of life."""
@@ -90,6 +97,7 @@ class Watchdog:
             raise PlatformError(Code.NO_ROBOT_STATE, f"not armed: {reason}")
         self._pids = {name: self._processes[name].pid for name in self._watch}
         self.trip = None
+        self.longest_s = {}
         self.armed = True
 
     def disarm(self) -> None:
@@ -106,8 +114,22 @@ class Watchdog:
         self._checked_s = now_s
         if not self.armed or self.trip is not None:
             return None
+        self._remember(gap_s, now_s)
         self.trip = self._find_trip(gap_s, now_s)
         return self.trip
+
+    def silences(self) -> str:
+        """Longest silences since the last arming, the worst first: how near the limits came."""
+        worst = sorted(self.longest_s.items(), key=lambda item: -item[1])
+        return ", ".join(f"{name} {seconds:.2f} s" for name, seconds in worst)
+
+    def _remember(self, gap_s: float, now_s: float) -> None:
+        ages = {name: now_s - self._processes[name].seen_s for name in self._watch}
+        if self._joint_state_s is not None:
+            ages["joint states"] = now_s - self._joint_state_s
+        ages["the guard itself"] = gap_s
+        for name, age_s in ages.items():
+            self.longest_s[name] = max(self.longest_s.get(name, 0.0), age_s)
 
     def _find_trip(self, gap_s: float, now_s: float) -> Trip | None:
         if gap_s > self._limits.own_gap_s:

@@ -112,6 +112,8 @@ class GuardNode(NovaflowNode[GuardSettings]):
                 response.success, response.message = False, error.reason
                 self.get_logger().warning(error.reason)
         else:
+            if self._watchdog.armed:
+                self.get_logger().info(f"longest silences: {self._watchdog.silences()}")
             self._watchdog.disarm()
         self._publish()
         return response

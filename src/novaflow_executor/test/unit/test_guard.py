@@ -134,3 +134,17 @@ def test_disarmed_guard_lets_processes_go():
     world.dog.disarm()
     world.pids.clear()
     assert world.run(2.0) == []
+
+
+def test_it_remembers_how_near_the_limits_came():
+    world = World()
+    world.run(1.0)
+    world.dog.arm(world.now)
+    world.run(1.0)
+    world.joints = False
+    world.run(0.2)
+    world.joints = True
+    world.run(1.0)
+    assert world.dog.trip is None
+    assert 0.19 < world.dog.longest_s["joint states"] < 0.23
+    assert world.dog.silences().startswith("joint states 0.2")

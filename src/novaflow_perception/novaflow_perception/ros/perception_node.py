@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import traceback
 import uuid
 from collections import OrderedDict
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from rclpy.callback_groups import MutuallyExclusiveCallbackGroup, ReentrantCallbackGroup
 from rclpy.qos import DurabilityPolicy, QoSProfile
 from sensor_msgs.msg import Image, PointCloud2
 
-from novaflow_core.errors import Code, NovaflowError, PerceptionError, PlatformError
+from novaflow_core.errors import Code, PerceptionError, PlatformError
 from novaflow_core.grounding import Grounding
 from novaflow_core.registry import load_backend
 from novaflow_core.scene import Scene
@@ -26,6 +25,7 @@ from novaflow_perception.core.instruction import parse
 from novaflow_perception.ros.camera_feed import CameraFeed
 from novaflow_ros import conversions
 from novaflow_ros.node import NovaflowNode, run
+from novaflow_ros.services import serve
 from novaflow_ros.transforms import TransformBuffer
 
 _LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
@@ -71,13 +71,14 @@ class PerceptionNode(NovaflowNode[PerceptionSettings]):
                     f"cameras holds '{entry}'; write name:topic_prefix, e.g. camera:/camera/camera",
                 )
             self._feeds.append(CameraFeed(self, name, prefix, self.settings.depth_frames))
-        group, single = ReentrantCallbackGroup(), MutuallyExclusiveCallbackGroup()
+        # Capturing need not wait for grounding; grounding and observing take turns.
+        self._lanes = [ThreadPoolExecutor(1, "capture"), ThreadPoolExecutor(1, "ground")]
         self._services = [
-            self.create_service(kind, f"/novaflow/{name}", self._served(work), callback_group=cb)
-            for kind, name, work, cb in (
-                (CaptureScene, "capture_scene", self._capture_scene, group),
-                (GroundInstruction, "ground_instruction", self._ground_instruction, single),
-                (ObserveOutcome, "observe_outcome", self._observe_outcome, single),
+            serve(self, kind, f"/novaflow/{name}", work, lane)
+            for kind, name, work, lane in (
+                (CaptureScene, "capture_scene", self._capture_scene, self._lanes[0]),
+                (GroundInstruction, "ground_instruction", self._ground_instruction, self._lanes[1]),
+                (ObserveOutcome, "observe_outcome", self._observe_outcome, self._lanes[1]),
             )
         ]
         self._collision = self.create_publisher(
@@ -90,6 +91,8 @@ class PerceptionNode(NovaflowNode[PerceptionSettings]):
         """Close the services and unsubscribe."""
         for service in self._services:
             self.destroy_service(service)
+        for lane in self._lanes:
+            lane.shutdown(wait=False, cancel_futures=True)
         for publisher in (self._collision, self._cloud, self._mask):
             self.destroy_publisher(publisher)
         for feed in self._feeds:
@@ -97,25 +100,6 @@ class PerceptionNode(NovaflowNode[PerceptionSettings]):
         self._feeds.clear()
 
     # --- services ---
-    def _served(self, work: Any) -> Any:
-        """Wrap a service: errors become its code and reason."""
-
-        def call(request: Any, response: Any) -> Any:
-            try:
-                if not self.active:
-                    raise PlatformError(Code.NOT_ACTIVE, "perception_node is not active")
-                work(request, response)
-            except NovaflowError as error:
-                self.get_logger().warning(str(error))
-                response.code, response.reason = int(error.code), error.reason
-            except Exception as error:
-                self.get_logger().error(f"unexpected failure:\n{traceback.format_exc()}")
-                response.code = int(Code.INTERNAL)
-                response.reason = f"{type(error).__name__}: {error}"
-            return response
-
-        return call
-
     def _capture_scene(self, request: Any, response: Any) -> None:
         scene = self._capture(list(request.cameras), request.max_age or self.settings.max_age_s)
         response.scene = conversions.scene_to_msg(scene)
@@ -200,4 +184,4 @@ class PerceptionNode(NovaflowNode[PerceptionSettings]):
 
 def main() -> None:
     """Run the node."""
-    run(PerceptionNode)
+    run(PerceptionNode, threads=1)

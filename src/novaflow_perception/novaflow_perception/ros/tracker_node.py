@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import queue
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
@@ -13,7 +14,7 @@ from rclpy.qos import QoSProfile, ReliabilityPolicy
 from rclpy.subscription import Subscription
 from sensor_msgs.msg import Image
 
-from novaflow_core.errors import Code, NovaflowError, PlatformError, ShapeError
+from novaflow_core.errors import NovaflowError, ShapeError
 from novaflow_msgs.msg import ObjectTrack
 from novaflow_msgs.srv import TrackObject
 from novaflow_perception.core.tracking import ObjectTracker, Track, TrackerSettings
@@ -26,6 +27,7 @@ from novaflow_ros.conversions import (
     time_to_ns,
 )
 from novaflow_ros.node import NovaflowNode, run
+from novaflow_ros.services import serve
 
 COLOR_TOPIC = "/camera/camera/color/image_raw"
 DEPTH_TOPIC = "/camera/camera/aligned_depth_to_color/image_raw"
@@ -48,7 +50,8 @@ class TrackerNode(NovaflowNode[TrackerSettings]):
         """Create the service and the topic."""
         self._group = MutuallyExclusiveCallbackGroup()
         self._tracks = self.create_publisher(ObjectTrack, "/novaflow/object_track", 10)
-        self._service = self.create_service(TrackObject, "/novaflow/track_object", self._serve)
+        self._lane = ThreadPoolExecutor(1, "track_object")
+        self._service = serve(self, TrackObject, "/novaflow/track_object", self._serve, self._lane)
         # A thread of its own: a frame takes longer than the heartbeat may wait on a busy machine.
         threading.Thread(target=self._work, name="tracking", daemon=True).start()
 
@@ -59,23 +62,16 @@ class TrackerNode(NovaflowNode[TrackerSettings]):
     def teardown(self) -> None:
         """Remove the service and the topic."""
         self._pairs.put(None)
+        self._lane.shutdown(wait=False, cancel_futures=True)
         self.destroy_service(self._service)
         self.destroy_publisher(self._tracks)
 
-    def _serve(self, request: Any, response: Any) -> Any:
-        try:
-            self._end()
-            if request.track:
-                self._begin(request)
-        except NovaflowError as error:
-            response.code, response.reason = int(error.code), error.reason
-            return response
-        response.code, response.reason = int(Code.OK), ""
-        return response
+    def _serve(self, request: Any, _response: Any) -> None:
+        self._end()
+        if request.track:
+            self._begin(request)
 
     def _begin(self, request: Any) -> None:
-        if not self.active:
-            raise PlatformError(Code.NOT_ACTIVE, "tracker_node is not active")
         scene, grounding = scene_from_msg(request.scene), grounding_from_msg(request.grounding)
         tracker = ObjectTracker(scene, grounding, self.settings)
         task = grounding.task

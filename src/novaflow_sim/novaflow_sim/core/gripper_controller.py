@@ -72,6 +72,9 @@ class GripperController:
                 self._goal.finish(GripOutcome.PREEMPTED)
             self._goal = goal
             self._target, self._effort_n = position, goal.effort_n
+            if position < self.position:
+                # The fingers open from where they stand, not from where they were sent to squeeze.
+                self._command = min(self._command, self.position)
             self._moved_s = now_s
             return goal
 

@@ -68,3 +68,14 @@ def test_a_new_goal_preempts() -> None:
     fingers.run(0.5)
     assert first.outcome == GripOutcome.PREEMPTED
     assert second.outcome == GripOutcome.REACHED
+
+
+def test_fingers_that_squeezed_an_object_open_at_once() -> None:
+    fingers = Fingers(blocked_at=0.3)
+    fingers.controller.close_to(0.79, 0.0, 0.0)
+    fingers.run(1.5)
+    goal = fingers.controller.close_to(0.0, 0.0, fingers.now_s)
+    fingers.run(0.1)
+    assert fingers.position < 0.25, "it first undid the squeeze"
+    fingers.run(0.5)
+    assert goal.outcome == GripOutcome.REACHED
