@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -41,28 +41,40 @@ def graph(nodes: FakeGraph) -> FakeGraph:
     return nodes
 
 
-@pytest.fixture(scope="module")
-def start(domain: int) -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
-    """Starts a node of this package as a process; it is stopped at the end."""
-    running: list[subprocess.Popen[bytes]] = []
+class Starter:
+    """Starts nodes of this package as processes of one domain."""
 
-    def begin(module: str, **parameters: Any) -> subprocess.Popen[bytes]:
+    def __init__(self, domain: int) -> None:
+        self._domain = domain
+        self._running: list[subprocess.Popen[bytes]] = []
+
+    def __call__(self, module: str, **parameters: Any) -> subprocess.Popen[bytes]:
         arguments = [part for k, v in parameters.items() for part in ("-p", f"{k}:={v}")]
         process = subprocess.Popen(
             [sys.executable, "-m", f"novaflow_bringup.ros.{module}", "--ros-args", *arguments],
-            env={**os.environ, "ROS_DOMAIN_ID": str(domain)},
+            env={**os.environ, "ROS_DOMAIN_ID": str(self._domain)},
             start_new_session=True,
         )
-        running.append(process)
+        self._running.append(process)
         return process
 
-    yield begin
-    for process in running:
-        if process.poll() is None:
-            process.send_signal(signal.SIGTERM)
-    for process in running:
-        try:
-            process.wait(8.0)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+    def stop_all(self) -> None:
+        """End whatever still runs, and wait for it."""
+        for process in self._running:
+            if process.poll() is None:
+                process.send_signal(signal.SIGTERM)
+        for process in self._running:
+            try:
+                process.wait(8.0)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+        self._running.clear()
+
+
+@pytest.fixture(scope="module")
+def start(domain: int) -> Iterator[Starter]:
+    """Starts a node of this package as a process; it is stopped at the end."""
+    starter = Starter(domain)
+    yield starter
+    starter.stop_all()
