@@ -20,7 +20,7 @@ class TaskSettings:
     score_timeout: float = setting(120.0, "limit of scoring", unit="s", low=1, high=3600)
     select_timeout: float = setting(60.0, "limit of selecting", unit="s", low=1, high=3600)
     execute_timeout: float = setting(240.0, "limit of moving", unit="s", low=1, high=3600)
-    ready_timeout: float = setting(10.0, "wait for a needed process", unit="s", low=0, high=300)
+    ready_timeout: float = setting(20.0, "wait for a needed process", unit="s", low=0, high=300)
     silent_timeout: float = setting(
         2.0, "silence of a process that counts as its loss", unit="s", low=0.3, high=60
     )

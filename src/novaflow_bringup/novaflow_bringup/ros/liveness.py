@@ -13,6 +13,7 @@ from rclpy.qos import QoSProfile
 
 from novaflow_bringup.ros.side_thread import SideThread
 from novaflow_msgs.msg import GuardState, Heartbeat
+from novaflow_ros.frozen import end_frozen
 from novaflow_ros.node import HEARTBEAT_TOPIC
 
 GUARD_TOPIC = "/novaflow/guard_state"
@@ -97,6 +98,13 @@ class Liveness:
             if (sign := signs.get(name)) is None or now - sign.heard_s > silent_s or not sign.active
         ]
         return [self.describe(name) for name in gone]
+
+    def end_frozen(self, node: str, silent_s: float) -> bool:
+        """Kill a node's process on this host if it was heard once and is silent for longer [s]."""
+        with self._lock:
+            sign = self._signs.get(node)
+        silent = sign is not None and self._clock() - sign.heard_s > silent_s
+        return silent and sign is not None and end_frozen(node, sign.pid)
 
     def lost(self, node: str, pid: int | None, silent_s: float) -> str:
         """Say that the process which had this pid is gone or silent; "" while it lives.

@@ -118,6 +118,14 @@ class Watchdog:
         self.trip = self._find_trip(gap_s, now_s)
         return self.trip
 
+    def frozen(self, silent_s: float, now_s: float) -> list[tuple[str, int]]:
+        """Watched processes (name, pid) that were heard once and are silent for longer."""
+        return [
+            (name, process.pid)
+            for name in self._watch
+            if (process := self._processes.get(name)) and now_s - process.seen_s > silent_s
+        ]
+
     def silences(self) -> str:
         """Longest silences since the last arming, the worst first: how near the limits came."""
         worst = sorted(self.longest_s.items(), key=lambda item: -item[1])

@@ -20,6 +20,7 @@ from novaflow_core.errors import Code, NovaflowError
 from novaflow_core.settings import setting
 from novaflow_executor.core.guard import GuardLimits, Watchdog
 from novaflow_msgs.msg import GuardState, Heartbeat
+from novaflow_ros.frozen import end_frozen
 from novaflow_ros.node import HEARTBEAT_TOPIC, NovaflowNode, run
 
 STATE_TOPIC = "/novaflow/guard_state"
@@ -59,6 +60,14 @@ class GuardSettings:
         0.6, "longest time that the guard itself may stand still", unit="s", low=0.1, high=5.0
     )
     check_period_s: float = setting(0.02, "time between two checks", unit="s", low=0.005, high=0.2)
+    end_frozen_s: float = setting(
+        5.0,
+        "a watched process of this host that is silent for longer is killed, so that launch starts "
+        "it again; 0: never",
+        unit="s",
+        low=0.0,
+        high=3600.0,
+    )
     insist_s: float = setting(
         5.0, "how long goals are cancelled again after a trip", unit="s", low=0.0, high=60.0
     )
@@ -78,6 +87,8 @@ class GuardNode(NovaflowNode[GuardSettings]):
         self._watchdog = Watchdog(f"guard_node (pid {os.getpid()})", s.watch, limits)
         self._tripped_s = self._cancelled_s = self._published_s = float("-inf")
         self._unanswered: set[str] = set()
+        self._ended: set[int] = set()
+        self._awake_s = self._looked_s = time.monotonic()
         group = MutuallyExclusiveCallbackGroup()
         self._state = self.create_publisher(GuardState, STATE_TOPIC, 10)
         self.create_subscription(
@@ -130,6 +141,20 @@ class GuardNode(NovaflowNode[GuardSettings]):
             self._cancel_goals(now_s)
         if now_s - self._published_s > 0.095:
             self._publish()
+            self._end_frozen(now_s)
+
+    def _end_frozen(self, now_s: float) -> None:
+        """Kill what hangs; a guard that stood still itself first listens for a while."""
+        limit_s = self.settings.end_frozen_s
+        if now_s - self._looked_s > self.settings.own_gap_s:
+            self._awake_s = now_s
+        self._looked_s = now_s
+        if limit_s == 0.0 or now_s - self._awake_s < limit_s:
+            return
+        for name, pid in self._watchdog.frozen(limit_s, now_s):
+            if pid not in self._ended and end_frozen(name, pid):
+                self.get_logger().error(f"{name} (pid {pid}) hung for {limit_s:.0f} s: killed")
+            self._ended.add(pid)
 
     def _insists(self, now_s: float) -> bool:
         """Cancel again until every controller has answered, and for a while longer.

@@ -119,3 +119,10 @@ def test_nothing_is_cancelled_while_all_live_and_the_state_comes_ten_times_a_sec
     assert not cell.state.tripped
     assert cell.arm.speed > 0.05
     assert len(cell.states) - before > 12
+
+
+def test_a_process_that_hangs_is_ended_so_that_launch_can_start_it_again(cell):
+    pid = cell.graph.pid("tracker_node")
+    os.kill(pid, signal.SIGSTOP)
+    cell.graph.wait("tracker_node")
+    assert f"tracker_node (pid {pid}) hung" in cell.graph.log("guard_node")

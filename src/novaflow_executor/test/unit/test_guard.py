@@ -148,3 +148,12 @@ def test_it_remembers_how_near_the_limits_came():
     assert world.dog.trip is None
     assert 0.19 < world.dog.longest_s["joint states"] < 0.23
     assert world.dog.silences().startswith("joint states 0.2")
+
+
+def test_only_what_was_heard_once_can_hang():
+    world = World(("a_node", "b_node"))
+    world.run(1.0)
+    del world.pids["a_node"]
+    world.run(3.0)
+    assert world.dog.frozen(2.0, world.now) == [("a_node", 10)]
+    assert Watchdog("guard_node (pid 1)", ("c_node",), LIMITS).frozen(2.0, world.now) == []

@@ -133,15 +133,15 @@ class PerceptionNode(NovaflowNode[PerceptionSettings]):
         from novaflow_perception.core.outcome import observe
 
         names = [view.camera for view in before.views]
-        after = self._capture(names, self.settings.max_age_s, fresh=True)
+        after = self._capture(names, self.settings.max_age_s)
         outcome = observe(before, grounding, flow, after)
         response.code, response.reason = int(outcome.code), outcome.reason
         response.motion = conversions.pose_from_matrix(outcome.motion)
         response.fit, response.scene_id_after = float(outcome.fit), after.scene_id
 
     # --- scenes ---
-    def _capture(self, names: list[str], max_age_s: float, *, fresh: bool = False) -> Scene:
-        """Take a view of every named camera; a fresh one is newer than this call."""
+    def _capture(self, names: list[str], max_age_s: float) -> Scene:
+        """Take a view of every named camera, newer than this call if the camera is not too slow."""
         known = {feed.name: feed for feed in self._feeds}
         unknown = [name for name in names if name not in known]
         if unknown:
@@ -150,10 +150,10 @@ class PerceptionNode(NovaflowNode[PerceptionSettings]):
             )
         assert self._transforms is not None
         limits = CaptureLimits(max_age_s=max_age_s)
-        newer_than_ns = self.get_clock().now().nanoseconds - int(0 if fresh else max_age_s * 1e9)
+        asked_ns = self.get_clock().now().nanoseconds
         views = []
         for feed in [known[name] for name in names] or self._feeds:
-            feed.wait_newer(newer_than_ns, self.settings.wait_s)  # images come in other threads
+            feed.wait_newer(asked_ns, self.settings.wait_s)  # images come in another thread
             raw = feed.raw_view()
             pose = self._transforms.lookup(self.settings.planning_frame, raw.frame_id)
             views.append(assemble(raw, pose, self.get_clock().now().nanoseconds, limits))
