@@ -95,6 +95,9 @@ class Stages(Protocol):
     def stop_recording(self) -> None:
         """Stop recording and close the file."""
 
+    def clear(self, progress: Progress) -> str:
+        """Bring the arm out of the view; return a sentence about what was done."""
+
     def capture(self) -> Captured:
         """Take a fresh view."""
 
@@ -207,6 +210,9 @@ class Pipeline:
     def _perform(self, record: RunRecord) -> None:
         goal, stages = record.goal, self._stages
         folder = record.folder or Path()
+        if not goal.plan_only:
+            with self._stage(record, "clear") as (note, progress):
+                note(stages.clear(progress))
         with self._stage(record, "capture") as (note, _):
             scene = stages.capture()
             record.scene_id = scene.scene_id

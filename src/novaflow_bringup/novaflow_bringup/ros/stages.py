@@ -27,7 +27,7 @@ from novaflow_bringup.ros.approvals import Approvals
 from novaflow_bringup.ros.liveness import Liveness
 from novaflow_core.errors import Code, ExecutionError, NovaflowError, PlatformError
 from novaflow_core.task import TaskSpec
-from novaflow_msgs.action import ExecuteFlow, GenerateFlows, ScoreFlows, SelectFlow
+from novaflow_msgs.action import ClearView, ExecuteFlow, GenerateFlows, ScoreFlows, SelectFlow
 from novaflow_msgs.srv import (
     CaptureScene,
     GroundInstruction,
@@ -83,7 +83,8 @@ class GraphStages:
         self._score = action(ScoreFlows, "score_flows")
         self._select = action(SelectFlow, "select_flow")
         self._execute = action(ExecuteFlow, "execute_flow")
-        self._clients = [self._generate, self._score, self._select, self._execute]
+        self._clear = action(ClearView, "clear_view")
+        self._clients = [self._clear, self._generate, self._score, self._select, self._execute]
         self._stop: ShouldStop = lambda: False
         self._limits = Limits()
         self._tracking = self._recording = False
@@ -122,6 +123,19 @@ class GraphStages:
         if self._recording:
             self._recording = False
             self._last_word("recorder_node", self._record, SetRecording.Request(record=False))
+
+    def clear(self, progress: Progress) -> str:
+        """Let the arm leave the view."""
+        answer = self._send(
+            "executor_node",
+            self._clear,
+            "clear_view",
+            ClearView.Goal(),
+            self._limits.execute,
+            progress,
+        )
+        _check(answer)
+        return str(answer.reason)
 
     def capture(self) -> Captured:
         """Take a fresh view."""

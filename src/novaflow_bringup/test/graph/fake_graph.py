@@ -159,6 +159,7 @@ class FakeGraph:
         self._action(node, action.SelectFlow, "select_flow", self._select)
 
     def _executor_node(self, node: Node) -> None:
+        self._action(node, action.ClearView, "clear_view", self._clear)
         self._action(node, action.ScoreFlows, "score_flows", self._score)
         self._action(node, action.ExecuteFlow, "execute_flow", self._execute)
 
@@ -215,6 +216,10 @@ class FakeGraph:
             candidates=[conversions.candidate_to_msg(c) for c in made],
             seconds=conversions.values_to_msg({"video": 0.1}),
         )
+
+    def _clear(self, _goal: Any, handle: Any) -> Any:
+        code, reason = self._work("clear", "executor_node", handle)
+        return action.ClearView.Result(code=code, reason=reason)
 
     def _score(self, goal: Any, handle: Any) -> Any:
         code, reason = self._work("score", "executor_node", handle)

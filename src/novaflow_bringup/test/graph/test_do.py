@@ -79,7 +79,7 @@ def test_a_task_that_is_done_is_exit_0_with_a_line_for_every_stage(
     process = do.begin("--candidates", "2", "--seed", "5")
     out, _ = process.communicate(timeout=40.0)
     assert process.returncode == 0, out
-    for word in ("capture", "ground", "generate", "score", "select", "execute", "observe"):
+    for word in ("clear", "capture", "ground", "generate", "score", "select", "execute", "observe"):
         assert f"[ok] {word}" in out
     values = do.values()
     assert values["outcome"] is True and values["seed"] == 5 and len(values["candidates"]) == 2

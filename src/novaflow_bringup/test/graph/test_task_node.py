@@ -17,7 +17,7 @@ from novaflow_core.errors import Code
 
 pytestmark = pytest.mark.graph
 CUP = "put the cup on the saucer"
-STAGES = ["capture", "ground", "generate", "score", "select", "execute", "observe"]
+STAGES = ["clear", "capture", "ground", "generate", "score", "select", "execute", "observe"]
 
 
 @pytest.fixture(scope="module")

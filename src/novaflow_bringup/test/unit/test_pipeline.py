@@ -21,7 +21,7 @@ from novaflow_core.candidate import CandidateFeasibility, CandidateScore, FlowCa
 from novaflow_core.errors import Code, NovaflowError
 from novaflow_core.flow import ObjectFlow
 
-ALL = ["capture", "ground", "generate", "score", "select", "execute", "observe"]
+ALL = ["clear", "capture", "ground", "generate", "score", "select", "execute", "observe"]
 
 
 def candidate(name: str, code: Code = Code.OK) -> FlowCandidate:
@@ -58,6 +58,10 @@ class FakeStages:
 
     def stop_recording(self) -> None:
         self._do("stop_recording")
+
+    def clear(self, progress) -> str:
+        self._do("clear")
+        return "the arm rests"
 
     def capture(self) -> Captured:
         self._do("capture")
@@ -126,6 +130,7 @@ def test_success_needs_the_observation(tmp_path: Path) -> None:
     assert stages.log == [
         "ready",
         "record",
+        "clear",
         "capture",
         "ground",
         "generate",
@@ -184,6 +189,7 @@ def test_plan_only_asks_no_robot() -> None:
     record = run(stages, Goal("lift it", candidates=2, plan_only=True))
     assert record.verdict() == "planned" and not record.success
     assert stages.log[-2:] == ["select", "stop_tracking"] and "score" not in stages.log
+    assert "clear" not in stages.log
 
 
 def test_approval_binds_the_execution_to_the_approved_plan() -> None:

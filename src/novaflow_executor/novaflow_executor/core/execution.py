@@ -209,13 +209,13 @@ class PlanRunner:
             while not motion.wait(POLL_S):
                 now_s = time.monotonic()
                 gap_s, looked_s = now_s - looked_s, now_s
-                self._supervision.check()
-                look()
-                if gap_s > self._limits.own_gap_s:
+                if gap_s > self._limits.own_gap_s:  # first: to it, all others seem silent
                     raise PlatformError(
                         Code.PROCESS_LOST,
                         f"the executor itself stood still for {gap_s:.2f} s in motion",
                     )
+                self._supervision.check()
+                look()
                 if self._robot_time_s() > due_s:
                     raise PlatformError(
                         Code.TIMEOUT, f"'{name}' did not end within {timeout_s:.1f} s"
@@ -223,8 +223,8 @@ class PlanRunner:
             motion.check()
         except NovaflowError as error:
             self._stop(motion, error)
-            if error.code in (Code.CONTROLLER_FAILED, Code.GRIPPER_FAILED):
-                self._supervision.explain(RECANCEL_S)  # it may have been the guard
+            if error.code in (Code.CONTROLLER_FAILED, Code.GRIPPER_FAILED, Code.PROCESS_LOST):
+                self._supervision.explain(RECANCEL_S)  # the guard may know more
             raise
 
     def _stop(self, motion: RunningMotion, error: NovaflowError) -> None:

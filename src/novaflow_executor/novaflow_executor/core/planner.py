@@ -244,9 +244,9 @@ class MotionPlanner:
         descent[-1] = carry[0]
         before = _with_target(scene, scored.shape, np.eye(4))
         after = _with_target(scene, scored.shape, pair.motion.poses[-1])
-        free = free_path(CollisionModel(self.robot, before, opening), q_now, descent[0], "approach")
+        free = self.free(CollisionModel(self.robot, before, opening), q_now, descent[0], "approach")
         retreat = self._retreat(carry[-1], scene, opening)
-        home = free_path(
+        home = self.free(
             CollisionModel(self.robot, after, opening), retreat[-1], self.home, "return"
         )
         s = self.settings
@@ -259,7 +259,7 @@ class MotionPlanner:
         hold = TimingLimits(s.speed, s.carry_m_s, s.place_m_s, s.place_m)
         segments = (
             Segment(Phase.APPROACH, "open the gripper", None, open_, opening),
-            Segment(Phase.APPROACH, "reach", self._free(free), None, opening),
+            Segment(Phase.APPROACH, "reach", free, None, opening),
             Segment(
                 Phase.APPROACH,
                 "descend",
@@ -286,14 +286,21 @@ class MotionPlanner:
                 opening,
                 Contact.TARGET,
             ),
-            Segment(Phase.RETREAT, "return", self._free(home), None, opening),
+            Segment(Phase.RETREAT, "return", home, None, opening),
         )
         return ExecutionPlan(
             scene.scene_id, candidate_id, grasp, segments, pair.motion.poses, scored.spheres
         )
 
-    def _free(self, waypoints: Array) -> JointTrajectory:
-        """Straight pieces, at rest at every corner: nothing is cut."""
+    def free(
+        self, collision: CollisionModel, q_from: Array, q_to: Array, name: str
+    ) -> JointTrajectory:
+        """Move freely: straight pieces, at rest at every corner, so that nothing is cut.
+
+        Raises:
+            ExecutionError: APPROACH_NOT_FOUND, with what is in the way.
+        """
+        waypoints = free_path(collision, q_from, q_to, name)
         limits = TimingLimits(self.settings.speed, self.settings.free_m_s)
         pieces = [
             time_path(self.robot, waypoints[i : i + 2], limits) for i in range(len(waypoints) - 1)

@@ -12,21 +12,22 @@ from rclpy.action.server import ServerGoalHandle
 from novaflow_core.errors import Code, ExecutionError, NovaflowError
 from novaflow_core.registry import load_backend
 from novaflow_executor.core.driver import RobotDriver
-from novaflow_executor.core.execution import PlanRunner
-from novaflow_executor.core.plan import ExecutionPlan, Segment
+from novaflow_executor.core.plan import ExecutionPlan
 from novaflow_executor.core.planner import MotionPlanner
+from novaflow_executor.ros.clear_view import ViewClearing
 from novaflow_executor.ros.executor_settings import ExecutorSettings
 from novaflow_executor.ros.guard_link import GuardLink
 from novaflow_executor.ros.plan_display import PlanDisplay
+from novaflow_executor.ros.plan_execution import PlanExecution
 from novaflow_executor.ros.robot_model import RobotModel
-from novaflow_msgs.action import ExecuteFlow, ScoreFlows
+from novaflow_msgs.action import ClearView, ExecuteFlow, ScoreFlows
 from novaflow_ros import conversions as convert
 from novaflow_ros.actions import SingleGoalServer, StageReporter
 from novaflow_ros.node import NovaflowNode, run
 
 
 class ExecutorNode(NovaflowNode[ExecutorSettings]):
-    """Serves /novaflow/score_flows and /novaflow/execute_flow."""
+    """Serves /novaflow/score_flows, /novaflow/execute_flow and /novaflow/clear_view."""
 
     def __init__(self) -> None:
         """Declare parameters."""
@@ -39,12 +40,15 @@ class ExecutorNode(NovaflowNode[ExecutorSettings]):
         self._guard = GuardLink(self, s.guard_silence_s)
         self._display = PlanDisplay(self)
         self._model = RobotModel(self, s)
+        self._execution = PlanExecution(self, self._driver, self._guard, s.limits())
+        self._clearing = ViewClearing(self, self._driver, self._execution)
         self._plans: dict[tuple[str, str], ExecutionPlan] = {}
         self._servers = [
             SingleGoalServer(self, ScoreFlows, "/novaflow/score_flows", self._score),
             SingleGoalServer(
                 self, ExecuteFlow, "/novaflow/execute_flow", self._execute, fail=_failed
             ),
+            SingleGoalServer(self, ClearView, "/novaflow/clear_view", self._clear),
         ]
 
     def stop(self) -> None:
@@ -94,31 +98,20 @@ class ExecutorNode(NovaflowNode[ExecutorSettings]):
             return ExecuteFlow.Result(plan_hash=plan.hash, held=math.nan)
         self._refuse_unapproved(goal.plan_hash, plan)
 
-        def on_segment(segment: Segment, share: float) -> None:
-            phase = int(segment.phase)
-            say = StageReporter(
-                lambda stage: ExecuteFlow.Feedback(phase=phase, stage=stage),
-                handle,
-                "execute",
-                self.get_clock(),
-            )
-            say(f"{segment.phase.name.lower()}: {segment.name}", share)
-
-        runner = PlanRunner(
-            self._driver,
-            lambda part, q: validator.check(part, q, scene),
-            self._guard,
-            self.settings.limits(),
-            on_segment,
-            lambda: self.get_clock().now().nanoseconds * 1e-9,
-        )
         try:
-            self._guard.arm(cancelled)
-            runner.run(plan)
+            runner = self._execution.run(
+                plan, validator, scene, "execute", ExecuteFlow.Feedback, handle, cancelled
+            )
         finally:
             self._plans.clear()  # the arm and the scene have changed
-            self._guard.disarm()
         return ExecuteFlow.Result(plan_hash=plan.hash, held=runner.held_m, phase=int(runner.phase))
+
+    def _clear(self, _goal: ClearView.Goal, handle: ServerGoalHandle) -> ClearView.Result:
+        planner, validator = self._model.get()
+        may_move = self.settings.allow_motion and not self.settings.require_approval
+        return self._clearing.run(
+            planner, validator, may_move, handle, lambda: self._servers[2].should_stop(handle)
+        )
 
     def _plan_for(
         self,

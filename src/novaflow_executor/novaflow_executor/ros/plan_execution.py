@@ -1,0 +1,88 @@
+"""Carry out plans under the guard, and remember what an unfinished one left behind."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from rclpy.action.server import ServerGoalHandle
+from rclpy.node import Node
+
+from novaflow_core.errors import NovaflowError
+from novaflow_core.grounding import CollisionScene
+from novaflow_executor.core.clearing import LeftBehind
+from novaflow_executor.core.driver import RobotDriver
+from novaflow_executor.core.execution import ExecutionLimits, PlanRunner
+from novaflow_executor.core.plan import ExecutionPlan, Phase, Segment
+from novaflow_executor.core.validator import PlanValidator
+from novaflow_executor.ros.guard_link import GuardLink
+from novaflow_ros.actions import StageReporter
+
+
+class PlanExecution:
+    """Runs one plan at a time.
+
+    Attributes:
+        left: What the last plan left behind; None when it came to its end.
+    """
+
+    def __init__(
+        self, node: Node, driver: RobotDriver, guard: GuardLink, limits: ExecutionLimits
+    ) -> None:
+        """Keep the parts."""
+        self._node, self._driver, self._guard, self._limits = node, driver, guard, limits
+        self.left: LeftBehind | None = None
+
+    def run(
+        self,
+        plan: ExecutionPlan,
+        validator: PlanValidator,
+        scene: CollisionScene,
+        stage: str,
+        feedback_type: Any,
+        handle: ServerGoalHandle,
+        cancelled: Callable[[], bool],
+    ) -> PlanRunner:
+        """Run a plan; returns the runner, which knows how far it came.
+
+        Args:
+            plan: To be carried out.
+            validator: Passes it, or not.
+            scene: What must not be touched.
+            stage: Name of the stage in feedback.
+            feedback_type: Of the action; it has `phase` and `stage`.
+            handle: The goal.
+            cancelled: Whether the goal is to end.
+
+        Raises:
+            NovaflowError: See `PlanRunner.run`.
+        """
+
+        def on_segment(segment: Segment, share: float) -> None:
+            phase = int(segment.phase)
+            say = StageReporter(
+                lambda stage: feedback_type(phase=phase, stage=stage),
+                handle,
+                stage,
+                self._node.get_clock(),
+            )
+            say(f"{segment.phase.name.lower()}: {segment.name}", share)
+
+        runner = PlanRunner(
+            self._driver,
+            lambda part, q: validator.check(part, q, scene),
+            self._guard,
+            self._limits,
+            on_segment,
+            lambda: self._node.get_clock().now().nanoseconds * 1e-9,
+        )
+        try:
+            self._guard.arm(cancelled)
+            runner.run(plan)
+            self.left = None
+        except NovaflowError:
+            self.left = LeftBehind(plan, scene, Phase(runner.phase))
+            raise
+        finally:
+            self._guard.disarm()
+        return runner
