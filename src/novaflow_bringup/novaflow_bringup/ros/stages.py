@@ -42,7 +42,6 @@ from novaflow_ros.artifacts import to_uri
 PHASES = ("approach", "grasp", "carry", "release", "retreat")
 CLEAN_S = 10.0  # closing a bag writes its index
 QUICK_S = 5.0
-FROZEN_S = 5.0  # silence after which a guard counts as hung
 
 
 @dataclass(frozen=True)
@@ -100,17 +99,14 @@ class GraphStages:
 
     # --- the stages ---
     def ready(self, plan_only: bool) -> None:
-        """Wait until every process the goal needs is active.
-
-        The guard ends other processes that hang; a guard that hangs is ended here.
-        """
-        needed = JUDGING if plan_only else JUDGING + ACTING
-
-        def missing() -> list[str]:
-            self._liveness.end_frozen("guard_node", FROZEN_S)
-            return self._liveness.missing(needed, self._limits.silent)
-
-        wait_until_ready(missing, self._limits.ready, self._stop)
+        """Wait until every process the goal needs is active."""
+        wait_until_ready(
+            lambda: self._liveness.missing(
+                JUDGING if plan_only else JUDGING + ACTING, self._limits.silent
+            ),
+            self._limits.ready,
+            self._stop,
+        )
 
     def record(self, bag: Path) -> None:
         """Start recording the graph."""

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 
 from rclpy.action.server import ServerGoalHandle
 from rclpy.callback_groups import ReentrantCallbackGroup
+from rclpy.clock import Clock, ClockType
 from rclpy.qos import DurabilityPolicy, QoSProfile
 from std_msgs.msg import String
 
@@ -30,6 +31,7 @@ from novaflow_ros.node import NovaflowNode, run
 
 LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 FEEDBACK_PERIOD_S = 0.1
+FROZEN_S = 5.0  # silence after which a guard counts as hung
 
 
 class TaskFailedError(NovaflowError):
@@ -57,6 +59,12 @@ class TaskNode(NovaflowNode[TaskSettings]):
         self._outcome_topic = self.create_publisher(TaskOutcome, "/novaflow/outcome", LATCHED)
         self._liveness = Liveness(self)
         self._stages = GraphStages(self, self._liveness, Approvals(self, group), group)
+        # The guard ends the other processes that hang; a guard that hangs is ended from here.
+        self._guards_guard = self.create_timer(
+            1.0,
+            lambda: self._liveness and self._liveness.end_frozen("guard_node", FROZEN_S),
+            clock=Clock(clock_type=ClockType.STEADY_TIME),
+        )
         self._server = SingleGoalServer(
             self, PerformTask, "/novaflow/perform_task", self._perform, fail=self._failed
         )
@@ -71,6 +79,7 @@ class TaskNode(NovaflowNode[TaskSettings]):
 
     def teardown(self) -> None:
         """Remove the server and the clients."""
+        self.destroy_timer(self._guards_guard)
         self._server.destroy()
         self._stages.destroy()
 

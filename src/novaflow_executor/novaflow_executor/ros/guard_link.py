@@ -18,6 +18,7 @@ STATE_TOPIC = "/novaflow/guard_state"
 ARM_SERVICE = "/novaflow/arm_guard"
 ASK_TIMES = 3
 ANSWER_TIMEOUT_S = 1.5
+PATIENCE_S = 2.0  # with a guard that was just started, and has not heard everybody yet
 
 
 class GuardLink:
@@ -33,6 +34,7 @@ class GuardLink:
         self._node = node
         self._silence_s = silence_s
         self._news = threading.Condition()
+        self._pace = threading.Event()  # never set: paces repeated questions
         self._latest: GuardState | None = None
         self._heard_s = float("-inf")
         self._cancelled: Callable[[], bool] = lambda: False
@@ -64,9 +66,13 @@ class GuardLink:
             PlatformError: PROCESS_LOST, naming the guard or what it misses.
         """
         self._cancelled = cancelled
-        answer = self._ask(True)
-        if not answer.success:
-            raise PlatformError(Code.PROCESS_LOST, f"guard_node refused: {answer.message}")
+        until_s = time.monotonic() + PATIENCE_S
+        while not (answer := self._ask(True)).success:
+            if cancelled():
+                raise PlatformError(Code.CANCELLED, "cancelled before the arm moved")
+            if time.monotonic() > until_s:
+                raise PlatformError(Code.PROCESS_LOST, f"guard_node refused: {answer.message}")
+            self._pace.wait(0.1)
         with self._news:
             armed = self._news.wait_for(
                 lambda: (
@@ -111,7 +117,9 @@ class GuardLink:
             self._news.wait_for(
                 lambda: self._latest is not None and self._latest.tripped, timeout_s
             )
-        self.check()
+            state = self._latest
+        if state is not None and state.tripped:
+            raise _tripped(state)
 
     def _ask(self, armed: bool) -> SetBool.Response:
         """Ask again when no answer comes: a guard that was just respawned may miss the first."""
