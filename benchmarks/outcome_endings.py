@@ -199,6 +199,28 @@ def _block_edge_in(low_deg: float, high_deg: float) -> Place:
     return place
 
 
+def _block_jammed(low_deg: float, high_deg: float) -> Place:
+    """Block stuck askew between the walls, some way down; friction holds it, so it stays."""
+
+    def place(random: Random, start: Mapping[str, Float]) -> Ending:
+        heading = random.choice(np.arange(4)) * np.pi / 2 + _yaw(start[_SOCKET_NAME])
+        axis = np.array([np.cos(heading), np.sin(heading), 0.0])
+        tilt = np.radians(random.uniform(low_deg, high_deg))
+        # As deep as a block as wide and as tilted still fits between the walls.
+        width = 2 * objects.BLOCK_HALF_EXTENTS_M[0]
+        deepest = (2 * _INNER_M - width * np.cos(tilt)) / np.sin(tilt)
+        depth = min(deepest, 0.04) * random.uniform(0.6, 1.0)
+        goal = _moved(planned("insert", start), np.zeros(3), tilt * axis)
+        # The part between the walls is in the middle of the hole, not the whole block.
+        goal = _moved(goal, np.cross(axis, [0, 0, 1.0]) * np.sin(tilt) * (_HALF[2] - depth / 2))
+        low = float(apply(goal, _BLOCK_HULL)[:, 2].min())
+        return Ending(
+            {_BLOCK_NAME: _moved(goal, np.array([0, 0, _RIM_M - depth - low]))}, settles=False
+        )
+
+    return place
+
+
 def _block_on_rim(turn_deg: tuple[float, float], low_m: float, high_m: float) -> Place:
     """Block upright on the rim: turned, so that it does not fit, or off the hole."""
 
@@ -311,6 +333,8 @@ _INSERT: dict[str, Place] = {
     "in the socket": _block_in,
     "in the socket, again": _block_in,
     "in the socket, third": _block_in,
+    "jammed askew": _block_jammed(11, 20),
+    "jammed a little": _block_jammed(2, 6),
     "edge in, little tilt": _block_edge_in(6, 20),
     "edge in, tilted": _block_edge_in(20, 45),
     "edge in, tilted much": _block_edge_in(40, 70),
