@@ -71,7 +71,12 @@ def check_rigid_motion(
 
 
 class MotionJudge:
-    """Checks many motions of one scene: where things stand is measured once."""
+    """Checks many motions of one scene: where things stand is measured once.
+
+    Attributes:
+        support: Plane that the scene stands on.
+        foot: Footprint of the target before it moves.
+    """
 
     def __init__(
         self,
@@ -80,11 +85,22 @@ class MotionJudge:
         reference_points: Points | None,
         support: Plane,
         T_planning_camera: Points,
+        *,
+        max_lean_rad: float = MAX_LEAN_RAD,
     ) -> None:
-        """Measure the footprints; see `check_motion` for the arguments and errors."""
-        self._task, self._start = task, start
-        self._support, self._T_planning_camera = support, T_planning_camera
-        self._foot = footprint_of(start, support, T_planning_camera)
+        """Measure the footprints; see `check_motion` for the arguments and errors.
+
+        Args:
+            task: See there, as the others.
+            start: See there.
+            reference_points: See there.
+            support: See there.
+            T_planning_camera: See there.
+            max_lean_rad: How far something put into a relation may lean [rad].
+        """
+        self._task, self._start, self._max_lean_rad = task, start, max_lean_rad
+        self.support, self._T_planning_camera = support, T_planning_camera
+        self.foot = footprint_of(start, support, T_planning_camera)
         self._place = (
             ReferencePlace.measure(reference_points, support, T_planning_camera)
             if task.relation is not None and reference_points is not None
@@ -93,14 +109,14 @@ class MotionJudge:
 
     def check(self, motion: Points) -> RelationCheck:
         """Check a motion (4, 4), `p_after = motion @ p_before`."""
-        task, foot, support = self._task, self._foot, self._support
+        task, foot, support = self._task, self.foot, self.support
         checks: list[RelationCheck] = []
         if task.relation is not None and self._place is not None:
             ended = moved_footprint(foot, motion, support)
             checks.append(
                 check_footprint(task.relation, ended, self._place, support, self._T_planning_camera)
             )
-            checks.append(_stands(motion, support))
+            checks.append(_stands(motion, support, self._max_lean_rad))
         elif task.motion in (Motion.TILT, Motion.TURN, Motion.STRAIGHTEN):
             checks.append(
                 _check_rotation(task, self._start, motion, support, self._T_planning_camera)
@@ -156,11 +172,11 @@ def _place(flat: Points, height: float, support: Plane) -> Points:
     return np.asarray(flat @ support.basis() + (height - support.offset) * support.normal)
 
 
-def _stands(motion: Points, support: Plane) -> RelationCheck:
+def _stands(motion: Points, support: Plane, max_lean_rad: float) -> RelationCheck:
     lean = tilt_rad(motion, support)
     return RelationCheck(
-        (lean - MAX_LEAN_RAD) * _ARM_M,
-        f"it leans by {np.degrees(lean):.0f} deg ({np.degrees(MAX_LEAN_RAD):.0f} allowed)",
+        (lean - max_lean_rad) * _ARM_M,
+        f"it leans by {np.degrees(lean):.0f} deg ({np.degrees(max_lean_rad):.0f} allowed)",
     )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -128,14 +127,33 @@ def merged_depth(depths: Sequence[NDArray[np.float32]], static_m: float) -> NDAr
     alike = [d for d in depths[:-1] if d.shape == newest.shape and _same_scene(d, newest, static_m)]
     if not alike:
         return newest
-    stack = np.stack([*alike, newest])
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)  # pixels that no frame has
-        out = np.nanmedian(stack, axis=0).astype(np.float32)
-    out[np.isfinite(stack).sum(axis=0) * 2 < len(stack)] = np.nan
+    frames = [*alike, newest]
+    out, known = _median(frames)
+    out[known * 2 < len(frames)] = np.nan
     # Where the newest frame is far from the median, something small moved: the newest is right.
     moved = np.abs(newest - out) > np.maximum(3 * static_m, 0.02 * newest**2)
     return np.where(moved, newest, out).astype(np.float32)
+
+
+def _median(
+    frames: Sequence[NDArray[np.float32]],
+) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """Median (H, W) over the frames that have a value, and how many do.
+
+    By a sorting network: `np.nanmedian` sorts pixel by pixel and takes ten times as long.
+    """
+    ordered = [np.where(np.isfinite(frame), frame, np.float32(np.inf)) for frame in frames]
+    for last in range(len(ordered) - 1, 0, -1):
+        for i in range(last):
+            low = np.minimum(ordered[i], ordered[i + 1])
+            ordered[i + 1] = np.maximum(ordered[i], ordered[i + 1])
+            ordered[i] = low
+    known = np.sum([np.isfinite(frame) for frame in frames], axis=0)
+    out = np.full(known.shape, np.nan, np.float32)
+    for count in range(1, len(frames) + 1):
+        middle = np.float32(0.5) * (ordered[(count - 1) // 2] + ordered[count // 2])
+        out = np.where(known == count, middle, out)
+    return out, known
 
 
 def _same_scene(depth: NDArray[np.float32], newest: NDArray[np.float32], static_m: float) -> bool:

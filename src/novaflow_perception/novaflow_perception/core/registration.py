@@ -7,6 +7,7 @@ and says nothing, one that shows something farther contradicts it.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -27,6 +28,7 @@ _COLOUR = 75.0  # distance of RGB colours, 0..255 a channel, that shading explai
 _BLUR = (5, 5)
 _REFINE_STEPS = 16
 _STARTS = 4
+_HIDDEN_COST = 0.3  # of a hidden point: otherwise a place where nothing can be seen fits best
 
 
 @dataclass(frozen=True)
@@ -61,6 +63,10 @@ class ObjectModel:
         """Every n-th point, about `count` in all; the points are in random order."""
         return ObjectModel(self.points[:count], self.colours[:count])
 
+    def lit(self, gain: Float) -> ObjectModel:
+        """The same in another light: colours times a gain (3,)."""
+        return ObjectModel(self.points, np.clip(self.colours * gain, 0.0, 255.0))
+
 
 @dataclass(frozen=True)
 class Fit:
@@ -68,18 +74,29 @@ class Fit:
 
     Attributes:
         share: Points seen where they should be, among those that are not hidden; 0..1.
-        hidden_share: Points that something nearer hides or that lie outside the image.
+        hidden_share: Points that something nearer hides, that lie outside the image, or where
+            the same was seen already before.
+        closeness: As `share`, but a point counts by how near its depth is, and hidden ones count
+            a little; to compare motions with, 0..1.
     """
 
     share: float
     hidden_share: float
+    closeness: float
 
 
 @dataclass(frozen=True)
 class NewView:
-    """A view, prepared for looking points up in it."""
+    """A view, prepared for looking points up in it.
+
+    Attributes:
+        view: Colour and depth.
+        was: Depth (H, W) [m] and colour (H, W, 3) of these pixels before anything moved, NaN where
+            unknown; what looked the same already then is no evidence. None: not known.
+    """
 
     view: RgbdView
+    was: tuple[Float, NDArray[np.uint8]] | None = None
 
     @cached_property
     def depth(self) -> Float:
@@ -94,14 +111,20 @@ class NewView:
 
     def look(self, points: Float) -> tuple[Float, Float, Float]:
         """Depth expected and depth seen (K,), and colour seen (K, 3); NaN outside the image."""
-        local = se3.apply(se3.inverse(self.view.T_planning_camera), points)
-        at = np.nan_to_num(self.view.model.project(local), nan=-1e6)
-        u, v = np.rint(np.clip(at, -1e6, 1e6)).astype(int).T
-        size = self.view.model
-        inside = (u >= 0) & (v >= 0) & (u < size.width) & (v < size.height)
-        u, v = np.where(inside, u, 0), np.where(inside, v, 0)
+        expected, inside, u, v = self.pixels(points)
         seen = np.where(inside, self.depth[v, u], np.nan)
-        return local[..., 2], seen, self.colour[v, u].astype(float)
+        return expected, seen, self.colour[v, u].astype(float)
+
+    def pixels(self, points: Float) -> tuple[Float, Mask, NDArray[np.int64], NDArray[np.int64]]:
+        """Depth (K,) [m] of points, whether they are in the image, and pixels u, v (0 outside)."""
+        model, T = self.view.model, self.view.T_planning_camera
+        local = (points - T[:3, 3]) @ T[:3, :3]
+        z = local[:, 2]
+        safe = np.where(z > 1e-6, z, 1e-6)
+        u = np.rint(np.clip(local[:, 0] / safe * model.fx + model.cx, -1.0, 1e6)).astype(np.int64)
+        v = np.rint(np.clip(local[:, 1] / safe * model.fy + model.cy, -1.0, 1e6)).astype(np.int64)
+        inside = (u >= 0) & (v >= 0) & (u < model.width) & (v < model.height) & (z > 1e-6)
+        return z, inside, np.where(inside, u, 0), np.where(inside, v, 0)
 
     def surface(self, points: Float) -> tuple[Float, Float]:
         """Seen points (K, 3) and normals (K, 3) at the pixels of points; NaN where unknown."""
@@ -127,21 +150,49 @@ class NewView:
 
 def fit_of(model: ObjectModel, motion: Float, new: NewView) -> Fit:
     """Compare a moved model with a view."""
-    agrees, hidden, known = _votes(model, motion, new)
-    open_count = int((known & ~hidden).sum())
-    share = float(agrees.sum()) / open_count if open_count >= 12 else 0.0
-    return Fit(share, float((hidden | ~known).mean()))
+    agrees, hidden, known, gap = _votes(model, motion, new)
+    open_count, count = int((known & ~hidden).sum()), len(model.points)
+    if open_count < 12:
+        return Fit(0.0, float((hidden | ~known).mean()), 0.0)
+    nearness = float((1.0 - (gap[agrees] / _DEPTH_M) ** 2).sum())
+    return Fit(
+        float(agrees.sum()) / open_count,
+        float((hidden | ~known).mean()),
+        nearness / (open_count + _HIDDEN_COST * (count - open_count)),
+    )
 
 
 def search(
     model: ObjectModel, guess: Float, new: NewView, support: Plane, *, reach_m: float = 0.045
 ) -> tuple[Float, Fit]:
-    """Find the motion (4, 4) near a guess that explains the view best.
+    """Find the motion (4, 4) near a guess that explains the view best; see `candidates`."""
+    found = candidates(model, guess, new, support, reach_m=reach_m)
+    return max(found, key=lambda item: item[1].share)
+
+
+def candidates(
+    model: ObjectModel,
+    guess: Float,
+    new: NewView,
+    support: Plane,
+    *,
+    reach_m: float = 0.045,
+    leans_rad: Sequence[float] = (),
+) -> list[tuple[Float, Fit]]:
+    """Motions (4, 4) near a guess that may explain a view.
 
     A grid over places, heights and turns about the support's normal, then point-to-plane
     alignment of the best few in all six degrees of freedom.
+
+    Args:
+        model: What moves.
+        guess: Where it should be.
+        new: Where it is looked for.
+        support: Heights and turns are along and about its normal.
+        reach_m: How far from the guess the grid goes [m].
+        leans_rad: By how much the best place is also leant, to every side, before it is aligned.
     """
-    few = model.thinned(_SEARCH_POINTS)
+    few, more = model.thinned(_SEARCH_POINTS), model.thinned(3 * _SEARCH_POINTS)
     centre = se3.apply(guess, model.points.mean(axis=0))
     found: list[tuple[float, Float]] = []
     for offset in _offsets(support, reach_m):
@@ -149,14 +200,31 @@ def search(
             spin = se3.exp_so3(turn * support.normal)
             step = se3.from_rt(spin, centre + offset - spin @ centre)
             motion = step @ guess
-            found.append((fit_of(few, motion, new).share, motion))
+            found.append((fit_of(few, motion, new).closeness, motion))
     found.sort(key=lambda item: -item[0])
     starts = [guess, *(motion for _, motion in found[:_STARTS])]
-    refined = [_refine(model.thinned(3 * _SEARCH_POINTS), start, new) for start in starts]
-    refined += starts
-    fits = [fit_of(model, motion, new) for motion in refined]
-    best = int(np.argmax([fit.share for fit in fits]))
-    return refined[best], fits[best]
+    leant = [pose for lean in leans_rad for pose in _leant(few, starts[1], lean, new, support)]
+    refined = [_refine(more, start, new) for start in [*starts, *leant]]
+    return [(motion, fit_of(model, motion, new)) for motion in [*refined, *starts]]
+
+
+def _leant(
+    model: ObjectModel, motion: Float, lean_rad: float, new: NewView, support: Plane
+) -> list[Float]:
+    """The best two motions that lean an object to some side, a little higher or lower."""
+    centre = se3.apply(motion, model.points.mean(axis=0))
+    basis = support.basis()
+    found = []
+    for angle in np.arange(8) * (np.pi / 4):
+        out = np.cos(angle) * basis[0] + np.sin(angle) * basis[1]
+        spin = se3.exp_so3(lean_rad * np.cross(support.normal, out))
+        for aside in (-0.015, 0.0, 0.015):
+            for raised in (-0.01, 0.01):
+                shift = aside * out + raised * support.normal
+                pose = se3.from_rt(spin, centre + shift - spin @ centre) @ motion
+                found.append((fit_of(model, pose, new).closeness, pose))
+    found.sort(key=lambda item: -item[0])
+    return [pose for _, pose in found[:2]]
 
 
 def _offsets(support: Plane, reach_m: float) -> list[Float]:
@@ -172,16 +240,28 @@ def _offsets(support: Plane, reach_m: float) -> list[Float]:
     ]
 
 
-def _votes(model: ObjectModel, motion: Float, new: NewView) -> tuple[Mask, Mask, Mask]:
-    """Which points (K,) agree, which are hidden, and which have a depth to compare with."""
-    expected, seen, colour = new.look(se3.apply(motion, model.points))
-    known = np.isfinite(seen)
+def _votes(model: ObjectModel, motion: Float, new: NewView) -> tuple[Mask, Mask, Mask, Float]:
+    """Which points (K,) agree, are hidden, have something to compare with; gaps in depth [m]."""
+    expected, inside, u, v = new.pixels(se3.apply(motion, model.points))
+    gap = np.where(inside, new.depth[v, u], np.nan) - expected
+    known = np.isfinite(gap)
     with np.errstate(invalid="ignore"):
-        close = abs(seen - expected) < _DEPTH_M
-        nearer = seen < expected - _DEPTH_M
-    same = np.linalg.norm(colour - model.colours, axis=1) < _COLOUR
+        close = abs(gap) < _DEPTH_M
+        nearer = gap < -_DEPTH_M
+    same = _same(new.colour[v, u], model.colours)
+    if new.was is not None:
+        depth, looked = new.was
+        with np.errstate(invalid="ignore"):
+            stood = abs(depth[v, u] - expected) < _DEPTH_M
+        known &= ~(stood & _same(looked[v, u], model.colours))
     # Something nearer in the object's own colour is the object itself, elsewhere.
-    return close & same, nearer & ~same, known
+    return close & same & known, nearer & ~same, known, gap
+
+
+def _same(seen: NDArray[np.uint8] | Float, colours: Float) -> Mask:
+    """Which colours (K, 3) are alike but for shading."""
+    difference = seen - colours
+    return np.asarray(np.einsum("kd,kd->k", difference, difference) < _COLOUR**2)
 
 
 def _refine(model: ObjectModel, start: Float, new: NewView) -> Float:
@@ -195,7 +275,7 @@ def _refine(model: ObjectModel, start: Float, new: NewView) -> Float:
         gate = np.interp(i, [0, _REFINE_STEPS - 1], [0.03, 0.008])
         with np.errstate(invalid="ignore"):
             used = (gap < gate) & np.isfinite(normal).all(axis=1)
-        used &= np.linalg.norm(colour - model.colours, axis=1) < _COLOUR
+        used &= _same(colour, model.colours)
         if used.sum() < 30:
             return motion
         p, n = points[used], normal[used]

@@ -70,6 +70,19 @@ def test_merging_reduces_noise_and_fills_holes():
     assert np.nanstd(merged - truth) < 0.7 * np.nanstd(frames[-1] - truth)
 
 
+@pytest.mark.parametrize("count", [2, 3, 4, 5])
+def test_merging_takes_the_median_of_the_frames_that_have_a_value(count):
+    rng = np.random.default_rng(count)
+    frames = [rng.normal(0.8, 0.001, (48, 64)).astype(np.float32) for _ in range(count)]
+    for frame in frames:
+        frame[rng.random(frame.shape) < 0.2] = np.nan
+    merged = merged_depth(frames, 0.004)
+    enough = np.isfinite(frames).sum(axis=0) * 2 >= count
+    assert np.isnan(merged[~enough]).all()
+    known = np.stack(frames)[:, enough]
+    assert np.allclose(merged[enough], np.nanmedian(known, axis=0), atol=1e-7)
+
+
 def test_merging_believes_the_newest_frame_where_something_moved():
     still = np.full((48, 64), 0.8, np.float32)
     newest = still.copy()

@@ -10,10 +10,13 @@ import pytest
 from novaflow_core import se3, toy_scene
 from novaflow_core.errors import Code
 from novaflow_core.flow import ObjectFlow
+from novaflow_core.relations import footprint_of
 from novaflow_core.scene import Scene
 from novaflow_core.task import Motion, ObjectPhrase, Relation, TaskSpec
 from novaflow_core.toy_scene import CAMERA, EYE, Solid
+from novaflow_perception.core.evidence import Body, Change
 from novaflow_perception.core.outcome import Outcome, observe
+from novaflow_perception.core.registration import NewView, ObjectModel
 
 WINDOW = replace(CAMERA, width=420, height=300, cx=CAMERA.cx - 110, cy=CAMERA.cy - 50)
 CUP = Solid((0.08, 0.08, 0.095), is_round=True, wall=0.004).at(0.6, 0.1)
@@ -41,8 +44,8 @@ def view(solids, seed: int, error: np.ndarray | None = None):
     )
 
 
-def judge(target, other, relation, way, after, error=None) -> Outcome:
-    """Observe `after`, having followed a flow along `way`."""
+def judge(target, other, relation, way, after, error=None, gain=(1.0, 1.0, 1.0)) -> Outcome:
+    """Observe `after` in another light, having followed a flow along `way`."""
     task = TaskSpec(
         "do it",
         Motion.MOVE if relation else Motion.LIFT,
@@ -58,14 +61,16 @@ def judge(target, other, relation, way, after, error=None) -> Outcome:
     flow = ObjectFlow(
         path, np.ones(path.shape[:2], bool), np.ones(path.shape[:2], np.float32), 0.1, "base"
     )
-    later = Scene("after", "base", (replace(view(after, 2, error)[0], T_planning_camera=EYE),))
+    seen = replace(view(after, 2, error)[0], T_planning_camera=EYE)
+    lit = np.clip(seen.color * np.array(gain), 0, 255).astype(np.uint8)
+    later = Scene("after", "base", (replace(seen, color=lit),))
     outcome = observe(scene, grounding, flow, later)
     assert any(c.isdigit() for c in outcome.reason)
     return outcome
 
 
-def cup(after, error=None) -> Outcome:
-    return judge(CUP, PLATE, Relation.ON, WAY_ON, after, error)
+def cup(after, error=None, gain=(1.0, 1.0, 1.0)) -> Outcome:
+    return judge(CUP, PLATE, Relation.ON, WAY_ON, after, error, gain)
 
 
 def block(after) -> Outcome:
@@ -134,6 +139,92 @@ def test_gone_hidden_or_doubled_is_no_success() -> None:
 def test_insertion(what: str, motion: np.ndarray, succeeds: bool) -> None:
     outcome = block({"block": BLOCK.moved(motion), "socket": SOCKET})
     assert (outcome.code is Code.OK) == succeeds, f"{what}: {outcome.reason}"
+
+
+def tilted(tilt_deg: float, heading_deg: float, aside: float, depth: float) -> np.ndarray:
+    """Motion that tilts the block and puts its lowest edge `depth` below the socket's rim.
+
+    It leans towards a heading from the socket's axis; the edge is `aside` of the middle along it.
+    """
+    yaw = 0.3
+    heading = np.radians(heading_deg) + yaw
+    out = np.array([np.cos(heading), np.sin(heading), 0.0])
+    turn = se3.exp_so3(np.radians(tilt_deg) * np.cross([0, 0, 1.0], out)) @ se3.exp_so3([0, 0, yaw])
+    corners = np.array([[x, y, z] for x in (-1, 1) for y in (-1, 1) for z in (0, 1)])
+    corners = corners * [0.02, 0.02, 0.07] @ turn.T
+    edge = corners[np.argsort(corners[:, 2])[:2]].mean(axis=0)
+    at = np.array([0.42, -0.1, 0.05 - depth]) + aside * out
+    return se3.from_rt(turn, at - edge) @ se3.inverse(BLOCK.T_base_solid)
+
+
+@pytest.mark.parametrize(
+    "pose",
+    [
+        tilted(15, 90, -0.015, 0.02),
+        tilted(30, 0, -0.015, 0.02),
+        tilted(42, 0, -0.015, 0.015),
+        tilted(42, 90, -0.02, 0.015),
+        tilted(42, 180, 0.0, 0.02),
+        tilted(65, 270, -0.02, 0.01),
+        tilted(90, 0, -0.045, 0.0),
+        tilted(90, 0, -0.035, 0.0),
+        tilted(90, 90, -0.025, 0.0),
+        tilted(90, 180, -0.035, 0.0),
+    ],
+)
+def test_a_leaning_or_lying_block_is_refused_where_an_upright_one_would_show_the_same(pose) -> None:
+    outcome = block({"block": BLOCK.moved(pose), "socket": SOCKET})
+    assert outcome.code in FAILURES, outcome.reason
+
+
+def test_what_arrived_tells_a_leaning_block_from_the_upright_one_that_was_expected() -> None:
+    view_before, labels = view({"block": BLOCK, "socket": SOCKET}, 1)
+    leaning = tilted(42, 0, -0.015, 0.015)
+    view_after, _ = view({"block": BLOCK.moved(leaning), "socket": SOCKET}, 2)
+    before, after = NewView(view_before), NewView(view_after)
+    mask = labels == 2
+    model = ObjectModel.from_view(view_before, mask)
+    points = view_before.points()[mask]
+    foot = footprint_of(points, toy_scene.TABLE, EYE)
+    body = Body.from_view(before, mask, toy_scene.TABLE, foot)
+    middle = se3.apply(leaning, model.points.mean(axis=0))
+    arrived = Change(before, after, model).arrived(middle, 0.09)
+    assert len(arrived) > 300
+    assert body.explains(arrived, leaning).mean() > 0.95
+    assert body.explains(arrived, shift(WAY_IN)).mean() < 0.75
+
+
+@pytest.mark.parametrize("aside", [0.0, 0.01])
+def test_a_cup_upside_down_or_lying_on_its_plate_is_refused(aside: float) -> None:
+    for motion in (
+        shift([-0.1 + aside, -0.25, 0.103], (np.pi, 0, 0)),
+        shift([-0.1 + aside, -0.2, 0.048], (np.pi / 2, 0, 0)),
+    ):
+        outcome = cup({"cup": CUP.moved(motion), "plate": PLATE})
+        assert outcome.code in FAILURES, outcome.reason
+
+
+def test_a_plate_that_was_pushed_is_found_again() -> None:
+    along = {"cup": CUP.moved(shift([-0.06, -0.27, 0.008])), "plate": PLATE.at(0.54, -0.17)}
+    assert cup(along).code is Code.OK
+    away = {"cup": CUP.moved(shift([-0.1, -0.25, 0.0])), "plate": PLATE.at(0.5, -0.02)}
+    outcome = cup(away)
+    assert outcome.code in FAILURES, outcome.reason
+
+
+def test_something_else_in_its_place_is_no_success() -> None:
+    way = shift(WAY_ON)
+    twin = {"cup": CUP, "twin": replace(CUP, texture=4).moved(way), "plate": PLATE}
+    assert cup(twin).code in FAILURES
+    box = BLOCK.at(0.5, -0.15, 0.008)
+    assert cup({"box": box, "plate": PLATE}).code is Code.TARGET_LOST
+    assert cup({"cup": CUP, "box": box, "plate": PLATE}).code is Code.OUTCOME_NOT_OBSERVED
+
+
+def test_the_light_may_change() -> None:
+    done = {"cup": CUP.moved(shift(WAY_ON)), "plate": PLATE}
+    for gain in ((0.7, 0.7, 0.7), (1.15, 1.1, 1.0)):
+        assert cup(done, gain=gain).code is Code.OK
 
 
 def test_lifting_is_seen_while_the_gripper_holds_it() -> None:

@@ -1,0 +1,138 @@
+"""Motions of the target that may explain a new view, weighed on both sides of the evidence."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from novaflow_core import se3
+from novaflow_core.grounding import Grounding
+from novaflow_core.scene import Scene
+from novaflow_perception.core.evidence import Body, Change
+from novaflow_perception.core.registration import Fit, ObjectModel, candidates, fit_of
+
+Float = NDArray[np.float64]
+
+_LEANS_RAD = (0.35, 0.8, 1.5)  # 20, 46 and 86 deg: alignment bridges what lies between
+_OLD_PLACE_PX = 9  # the target's edge, grown by the slip of depth against colour
+_MIN_ARRIVED = 40  # fewer pixels do not tell
+_REFERENCE_POINTS = 500
+_PUSHED_SHARE = 0.7  # a reference of which less is seen at its old place was pushed far
+_GAIN_SHARE = 0.05  # by which another place of the reference must fit better
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """A motion of the target and how well it explains the new view.
+
+    Attributes:
+        motion: (4, 4) since the scene.
+        fit: How much of what it predicts is seen.
+        unexplained: Share of what is new and looks like the target that it does not predict, 0..1.
+    """
+
+    motion: Float
+    fit: Fit
+    unexplained: float
+
+    @property
+    def score(self) -> float:
+        """Both sides of the evidence in one number, 0..1."""
+        return self.fit.closeness * (1.0 - self.unexplained)
+
+
+@dataclass(frozen=True)
+class Reference:
+    """The first reference, found again.
+
+    Attributes:
+        motion: (4, 4) since the scene, along the support.
+        share: Share of its open points that are seen there, 0..1.
+        points: (M, 3) its points now [m], planning frame.
+        body: What it was before.
+    """
+
+    motion: Float
+    share: float
+    points: Float
+    body: Body
+
+
+def explanations(
+    model: ObjectModel,
+    body: Body,
+    expected: Float,
+    change: Change,
+    reference: Reference | None,
+    reach_m: float,
+) -> list[Explanation]:
+    """Find motions (4, 4) near the expected one; the best explanation comes first.
+
+    Args:
+        model: The target in the light of now.
+        body: The target before.
+        expected: Where it should be, `p_now = expected @ p_before`.
+        change: Between the two views.
+        reference: What it may explain is not the target's to explain.
+        reach_m: How far from the expected place is searched [m].
+    """
+    centre = model.points.mean(axis=0)
+    radius = float(np.linalg.norm(model.points - centre, axis=1).max())
+    arrived = change.arrived(se3.apply(expected, centre), 1.5 * radius + reach_m)
+    if reference is not None:
+        arrived = arrived[~reference.body.explains(arrived, reference.motion)]
+    kernel = np.ones((_OLD_PLACE_PX, _OLD_PLACE_PX), np.uint8)
+    own = cv2.dilate(np.isfinite(body.depth).astype(np.uint8), kernel) > 0
+    found = []
+    for motion, fit in candidates(
+        model,
+        expected,
+        change.after_with_past(np.asarray(own)),
+        body.support,
+        reach_m=reach_m,
+        leans_rad=_LEANS_RAD,
+    ):
+        share = 0.0
+        if len(arrived) >= _MIN_ARRIVED:
+            share = 1.0 - float(body.explains(arrived, motion).mean())
+        found.append(Explanation(motion, fit, share))
+    return sorted(found, key=lambda item: -item.score)
+
+
+def find_reference(before: Scene, grounding: Grounding, change: Change) -> Reference | None:
+    """Find the first reference again, moved along if it was pushed on the support.
+
+    Returns:
+        None when the instruction names none.
+    """
+    if not grounding.references:
+        return None
+    item = grounding.references[0]
+    mask, support = grounding.mask(item), grounding.support
+    model = ObjectModel.from_view(before.main, mask, _REFERENCE_POINTS).lit(change.gain)
+
+    def share_at(place: Float) -> float:
+        return fit_of(model, se3.from_rt(np.eye(3), place), change.after).share
+
+    shift = np.zeros(3)
+    best = share_at(shift)
+    steps_m = (0.010, 0.004) if best > _PUSHED_SHARE else (0.020, 0.010, 0.004)
+    best += _GAIN_SHARE
+    basis = support.basis()
+    for step_m in steps_m:
+        around = shift
+        for x in np.arange(-3, 4) * step_m:
+            for y in np.arange(-3, 4) * step_m:
+                there = around + x * basis[0] + y * basis[1]
+                share = share_at(there)
+                if share > best:
+                    best, shift = share, there
+    return Reference(
+        se3.from_rt(np.eye(3), shift),
+        share_at(shift),
+        grounding.points(before, item) + shift,
+        Body.from_view(change.before, mask, support),
+    )
