@@ -85,7 +85,9 @@ class Storyboard:
         script = self.script(request)
         cutout = self._cutout(request, script.label)
         view = request.scene.main
-        frames = np.empty((request.steps, *view.color.shape), np.uint8)
+        frames = request.canvas
+        if frames is None:
+            frames = np.empty((request.steps, *view.color.shape), np.uint8)
         to_camera = se3.inverse(view.T_planning_camera)
         for step in range(request.steps):
             check_stop(should_stop)
