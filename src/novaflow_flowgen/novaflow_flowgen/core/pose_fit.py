@@ -8,7 +8,7 @@ and outlines count as well as texture.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -33,6 +33,7 @@ _CORRELATED_PX = 12.0  # pixels that share one independent error, after blur and
 _SHRUNK_CORRELATED_PX = 5.0
 _TONE_SAMPLES = 1000  # pixels that gain and bias are fitted to
 _MIN_USABLE = 60
+_SMALL_M, _SMALL_RAD = 5e-4, 5e-3  # steps of the alignment
 _BOX3, _BOX5 = np.ones((3, 3), np.uint8), np.ones((5, 5), np.uint8)
 
 
@@ -128,6 +129,13 @@ class _Trial:
     cost: float
 
 
+class _Light(NamedTuple):
+    """Gain and bias between the first frame and this one, and the scatter of their difference."""
+
+    tones: tuple[float, float]
+    sigma: float
+
+
 class PixelAligner:
     """Aligns one object, cut from the first frame, to later frames."""
 
@@ -188,23 +196,23 @@ class PixelAligner:
         first = self._try(frame, guess, hold, np.zeros(6), None)
         if first is None:
             return None
-        # The scatter is measured once a frame, so that the costs of all trials compare.
-        best, twist, sigma = first
+        best, twist, light = first
         travelled = np.zeros(6)
         for _ in range(iterations):
             motion = self._motion_of(twist, best.motion) @ best.motion
-            step = self._try(frame, motion, hold, travelled + twist, sigma)
+            step = self._try(frame, motion, hold, travelled + twist, light)
             if step is None or step[0].cost > best.cost:
                 twist = 0.35 * twist
             else:
                 gain = best.cost - step[0].cost
                 travelled = travelled + twist
-                best, twist, _ = step
+                best, twist, light = step
                 if gain < 1e-3 * best.cost:
                     break
-            if np.abs(twist[:3]).max() < 1e-4 and np.abs(twist[3:]).max() < 1e-3:
-                break
-        return self._alignment(best)
+            if np.abs(twist[:3]).max() < _SMALL_M and np.abs(twist[3:]).max() < _SMALL_RAD:
+                # So small a step is as good as its linear model: taken without looking again.
+                return self._alignment(best, self._motion_of(twist, best.motion) @ best.motion)
+        return self._alignment(best, best.motion)
 
     def _hold(self, fit: TrackFit | None, guess: Float) -> Float:
         """Information (6, 6) of the guess about the object's centre, per metre and radian."""
@@ -254,9 +262,9 @@ class PixelAligner:
         motion: Float,
         hold: Float,
         travelled: Float,
-        sigma: float | None,
-    ) -> tuple[_Trial, Float, float] | None:
-        """Compare a pose with a frame: the trial, the twist (6,) to a better one, the scatter."""
+        known: _Light | None,
+    ) -> tuple[_Trial, Float, _Light] | None:
+        """Compare a pose with a frame: the trial, the twist (6,) to a better one, the light."""
         warp = forward_warp(self._surface, motion, self._model)
         if warp is None:
             return None
@@ -266,8 +274,7 @@ class PixelAligner:
         # Beyond the outline the object's depth is that of the nearest of its pixels.
         depth = np.where(covered, warp.depth, cv2.erode(warp.depth, _BOX5))
         hidden = near & (depth > self._depth_behind[window] + _HIDDEN_M)
-        known = self._known[window]
-        usable = near & ((warp.alpha > 0.99) | known)
+        usable = near & ((warp.alpha > 0.99) | self._known[window])
         alpha = warp.alpha
         if hidden.any():
             hidden = cv2.dilate(hidden.astype(np.uint8), _BOX3) > 0
@@ -281,11 +288,12 @@ class PixelAligner:
         model_image = self._blurred(behind + alpha * (shown - behind))
         frame_image = self._blurred(frame[window].astype(np.float32))
         model, now = model_image.ravel()[index], frame_image.ravel()[index]
-        gain, bias = _match_tones(model, now)
+        tones = _match_tones(model, now, known.tones if known else None)
+        gain, bias = tones
         expected = gain * model + bias
         residual = now - expected
-        if sigma is None:
-            sigma = max(1.4826 * _median(np.abs(residual)), _MIN_SIGMA)
+        # The scatter is measured once a frame, so that the costs of all trials compare.
+        sigma = known.sigma if known else max(1.4826 * _median(np.abs(residual)), _MIN_SIGMA)
         weight = np.square(1 - np.square(np.minimum(np.abs(residual) / (5.0 * sigma), 1.0)))
 
         design = self._design(
@@ -305,7 +313,7 @@ class PixelAligner:
         trial = _Trial(
             motion, warp, covered, index, expected, now, weight, inverse[:6, :6] * noise, cost
         )
-        return trial, twist[:6], sigma
+        return trial, twist[:6], _Light(tones, sigma)
 
     def _design(
         self,
@@ -338,13 +346,13 @@ class PixelAligner:
         out[5] = arm_x * gy - arm_y * gx
         return out
 
-    def _alignment(self, trial: _Trial) -> Alignment:
+    def _alignment(self, trial: _Trial, motion: Float) -> Alignment:
         covered = trial.covered.ravel()
         full = np.zeros(covered.shape, np.float32)
         full[trial.index] = trial.weight
         shown = covered[trial.index]
         return Alignment(
-            trial.motion,
+            motion,
             _correlation(trial.expected[shown], trial.now[shown], trial.weight[shown]),
             float((full[covered] > 0.1).mean()) if covered.any() else 0.0,
             self._point_std(trial.covariance, trial.motion),
@@ -372,12 +380,17 @@ def _cost(weight: Image32, covered: int, travelled: Float, hold: Float) -> float
     return misfit + 0.1 * float(travelled @ hold @ travelled) / len(weight)
 
 
-def _match_tones(model: Image32, now: Image32) -> tuple[float, float]:
-    """Gain and bias from the model's grey values to the frame's; occluders have no say."""
+def _match_tones(
+    model: Image32, now: Image32, tones: tuple[float, float] | None
+) -> tuple[float, float]:
+    """Gain and bias from the model's grey values to the frame's; occluders have no say.
+
+    `tones` are those of a pose nearby, if there is one.
+    """
     thin = slice(None, None, max(1, len(model) // _TONE_SAMPLES))
     model, now = model[thin], now[thin]
-    gain, bias = 1.0, _median(now - model)
-    for _ in range(4):
+    gain, bias = tones or (1.0, _median(now - model))
+    for _ in range(4 if tones is None else 2):
         residual = np.abs(now - gain * model - bias)
         scale = max(4.0 * 1.4826 * _median(residual), 12.0)
         weight = np.square(1 - np.square(np.minimum(residual / scale, 1.0)))
