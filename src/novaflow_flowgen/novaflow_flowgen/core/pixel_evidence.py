@@ -59,13 +59,13 @@ def read_ends(path: Path, size: tuple[int, int]) -> tuple[NDArray[np.uint8], NDA
         if not found:
             raise VideoError(Code.VIDEO_UNREADABLE, f"no frame can be read from {path}")
         count = int(capture.get(cv2.CAP_PROP_FRAME_COUNT))
-        last = []
+        last: list[NDArray[np.uint8]] = []
         index = 1
         # Only what is looked at is converted: decoding alone costs a third.
         while capture.grab():
             index += 1
             if index > count - _LAST_FRAMES:
-                last.append(capture.retrieve()[1])
+                last.append(np.asarray(capture.retrieve()[1], np.uint8))
     finally:
         capture.release()
     if not last or index < count:
