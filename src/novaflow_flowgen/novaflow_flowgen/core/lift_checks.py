@@ -72,7 +72,7 @@ class StepRecord:
 
 
 def summarise(records: list[StepRecord], background_px: float) -> dict[str, float]:
-    """Statistics of a lift; the unit is each name's suffix."""
+    """Statistics of the steps so far; the unit is each name's suffix."""
     return {
         "inlier_ratio_min": min(r.inlier_ratio for r in records),
         "inlier_ratio_median": float(np.median([r.inlier_ratio for r in records])),
@@ -91,58 +91,66 @@ def summarise(records: list[StepRecord], background_px: float) -> dict[str, floa
     }
 
 
-def check_lift(
-    records: list[StepRecord], stats: dict[str, float], limits: LiftLimits, model: CameraModel
-) -> None:
-    """Abstain where a lift cannot be trusted.
+class LiftGuard:
+    """Ends a lift at the first step that cannot be trusted; what follows could not mend it."""
 
-    Raises:
-        TrackingError: TRACKS_TOO_FEW, LIFT_LOW_INLIERS, LIFT_DIVERGED or LIFT_UNCERTAIN, with step
-            and numbers.
-    """
-    for step, r in enumerate(records, start=1):
-        where = f"in frame {step + 1} of {len(records) + 1}"
+    def __init__(self, limits: LiftLimits, model: CameraModel, steps: int) -> None:
+        """Keep the limits of a video of so many frames."""
+        self._limits, self._model, self._steps = limits, model, steps
+
+    def check(self, records: list[StepRecord], background_px: float) -> None:
+        """Look at the newest record.
+
+        Args:
+            records: Of all steps so far.
+            background_px: Motion of the background so far; NaN when unknown.
+
+        Raises:
+            TrackingError: TRACKS_TOO_FEW, LIFT_LOW_INLIERS, LIFT_DIVERGED or LIFT_UNCERTAIN, with
+                step, numbers and the statistics so far.
+        """
+        where = f"in frame {len(records) + 1} of {self._steps}"
+        found = self._step_fault(records[-1], where) or self._camera_fault(
+            records[-1], background_px
+        )
+        if found is not None:
+            code, reason = found
+            raise TrackingError(code, reason, summarise(records, background_px))
+
+    def _step_fault(self, r: StepRecord, where: str) -> tuple[Code, str] | None:
+        limits = self._limits
         if r.tracked < limits.min_tracked:
-            raise TrackingError(
-                Code.TRACKS_TOO_FEW,
-                f"{where} {r.tracked} of {r.usable} tracks survive; {limits.min_tracked} "
-                f"are needed",
-                stats,
+            return Code.TRACKS_TOO_FEW, (
+                f"{where} {r.tracked} of {r.usable} tracks survive; {limits.min_tracked} are needed"
             )
         if r.inlier_ratio < limits.min_inlier_ratio:
-            raise TrackingError(
-                Code.LIFT_LOW_INLIERS,
+            return Code.LIFT_LOW_INLIERS, (
                 f"{where} {r.inliers} of {r.tracked} tracks agree with one rigid motion; "
-                f"{100 * limits.min_inlier_ratio:.0f} % are needed",
-                stats,
+                f"{100 * limits.min_inlier_ratio:.0f} % are needed"
             )
         if r.step_m > limits.max_step_m or r.turn_rad > limits.max_turn_rad:
-            raise TrackingError(
-                Code.LIFT_DIVERGED,
+            return Code.LIFT_DIVERGED, (
                 f"{where} the object jumps by {1000 * r.step_m:.0f} mm and "
-                f"{np.degrees(r.turn_rad):.0f} deg",
-                stats,
+                f"{np.degrees(r.turn_rad):.0f} deg"
             )
         if r.correlation < limits.min_correlation or r.seen_share < limits.min_seen_share:
-            raise TrackingError(
-                Code.LIFT_DIVERGED,
+            return Code.LIFT_DIVERGED, (
                 f"{where} the moved object does not look like the frame: correlation "
-                f"{r.correlation:.2f} "
-                f"(at least {limits.min_correlation}), seen {100 * r.seen_share:.0f} %",
-                stats,
+                f"{r.correlation:.2f} (at least {limits.min_correlation}), "
+                f"seen {100 * r.seen_share:.0f} %"
             )
         if r.point_std_m > limits.max_point_std_m:
-            raise TrackingError(
-                Code.LIFT_UNCERTAIN,
+            return Code.LIFT_UNCERTAIN, (
                 f"{where} the pose is known to {1000 * r.point_std_m:.1f} mm only; "
-                f"{1000 * limits.max_point_std_m:.1f} mm are needed",
-                stats,
+                f"{1000 * limits.max_point_std_m:.1f} mm are needed"
             )
-    drift_m = stats["background_motion_px"] / model.fx * stats["depth_end_m"]
-    if drift_m > limits.max_background_m:
-        raise TrackingError(
-            Code.LIFT_UNCERTAIN,
-            f"the camera moves: the background drifts by {stats['background_motion_px']:.0f} px, "
-            f"{1000 * drift_m:.0f} mm at the object",
-            stats,
-        )
+        return None
+
+    def _camera_fault(self, r: StepRecord, background_px: float) -> tuple[Code, str] | None:
+        drift_m = background_px / self._model.fx * r.depth_m
+        if drift_m > self._limits.max_background_m:
+            return Code.LIFT_UNCERTAIN, (
+                f"the camera moves: the background drifts by {background_px:.0f} px, "
+                f"{1000 * drift_m:.0f} mm at the object"
+            )
+        return None

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from novaflow_core import se3
 from novaflow_core.errors import Code, VideoError
 from novaflow_core.flow import ObjectFlow
-from novaflow_core.grounding import Grounding
+from novaflow_core.grounding import LABEL_SUPPORT, Grounding
 from novaflow_core.scene import RgbdView
 
 Mask = NDArray[np.bool_]
@@ -26,6 +26,7 @@ _CHANGED = 36.0  # colour difference, 0..255 a channel, that codecs and gain do 
 _DISTINCT = 30.0
 _MIN_PIXELS = 150
 _LAST_FRAMES = 3
+_WINDOW_PAD_PX = 60  # table around the objects, by which the light is compared
 
 
 @dataclass(frozen=True)
@@ -58,18 +59,18 @@ def read_ends(path: Path, size: tuple[int, int]) -> tuple[NDArray[np.uint8], NDA
         if not found:
             raise VideoError(Code.VIDEO_UNREADABLE, f"no frame can be read from {path}")
         count = int(capture.get(cv2.CAP_PROP_FRAME_COUNT))
-        last = []
+        last: list[NDArray[np.uint8]] = []
         index = 1
         # Only what is looked at is converted: decoding alone costs a third.
         while capture.grab():
             index += 1
             if index > count - _LAST_FRAMES:
-                last.append(capture.retrieve()[1])
+                last.append(np.asarray(capture.retrieve()[1], np.uint8))
     finally:
         capture.release()
     if not last or index < count:
         raise VideoError(Code.VIDEO_TOO_SHORT, f"{path.name} ends after {index} of {count} frames")
-    end = np.median(last, axis=0).astype(np.uint8) if len(last) > 2 else last[-1]
+    end = _middle(*last) if len(last) == _LAST_FRAMES else last[-1]
     pair = [first, end]
     if (first.shape[1], first.shape[0]) != size:
         pair = [cv2.resize(frame, size, interpolation=cv2.INTER_AREA) for frame in pair]
@@ -93,17 +94,44 @@ def weigh_pixels(
         view: The view that frame 0 shows.
         grounding: The objects in it.
     """
-    first, last = _soften(first_frame), _soften(last_frame)
     start, end = _pixels(flow, 0, view), _pixels(flow, -1, view)
-    target = grounding.mask(grounding.target)
-    covered = _hull(end, target.shape) | _hull(start, target.shape)
-    last = _same_light(first, last, ~(covered | target))
+    window = _window(grounding, start, end)
+    corner = np.array([window[1].start, window[0].start], float)
+    start, end = start - corner, end - corner
+    first, last = _soften(first_frame[window]), _soften(last_frame[window])
+    labels = grounding.labels[0][window]
+    target = labels == grounding.target.label
+    shape = target.shape
+    arrived = _hull(end, shape)
+    last = _same_light(first, last, ~(arrived | _hull(start, shape) | target))
     difference = abs(last - first).max(axis=2)
     return PixelEvidence(
         _present(first, last, start, end, flow.visible[-1]),
-        *_others(difference, grounding, _hull(end, target.shape) | _grown(target, 6)),
-        _left(first, difference, target, _hull(end, target.shape)),
+        *_others(difference, labels, grounding, arrived | _grown(target, 6)),
+        _left(first, difference, target, arrived),
     )
+
+
+def _window(
+    grounding: Grounding, start: NDArray[np.float64], end: NDArray[np.float64]
+) -> tuple[slice, slice]:
+    """Part of the image with all objects and the way between them: only that is compared."""
+    labels = grounding.labels[0]
+    solid = (labels > LABEL_SUPPORT).astype(np.uint8)
+    u, v, width, height = cv2.boundingRect(solid)
+    corners = [np.array([[u, v], [u + width, v + height]], float)]
+    corners += [p[np.isfinite(p).all(axis=1)] for p in (start, end)]
+    seen = np.concatenate(corners)
+    low = np.maximum(np.floor(seen.min(axis=0)).astype(int) - _WINDOW_PAD_PX, 0)
+    high = np.ceil(seen.max(axis=0)).astype(int) + _WINDOW_PAD_PX + 1
+    return slice(low[1], min(high[1], labels.shape[0])), slice(
+        low[0], min(high[0], labels.shape[1])
+    )
+
+
+def _middle(a: NDArray[np.uint8], b: NDArray[np.uint8], c: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Median of three images."""
+    return np.maximum(np.minimum(a, b), np.minimum(np.maximum(a, b), c))
 
 
 def _soften(frame: NDArray[np.uint8]) -> Image:
@@ -174,12 +202,14 @@ def _present(
     return float(like_target[telling].mean())
 
 
-def _others(difference: Image, grounding: Grounding, covered: Mask) -> tuple[float, str]:
+def _others(
+    difference: Image, labels: NDArray[np.uint8], grounding: Grounding, covered: Mask
+) -> tuple[float, str]:
     worst, name = float("nan"), ""
     for item in grounding.objects:
         if item.label == grounding.target.label:
             continue
-        mask = grounding.mask(item).astype(np.uint8)
+        mask = (labels == item.label).astype(np.uint8)
         own = (cv2.erode(mask, np.ones((5, 5), np.uint8)) > 0) & ~covered
         if own.sum() < _MIN_PIXELS:
             continue

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,7 +33,7 @@ from novaflow_flowgen.core.protocols import (
     VideoRequest,
     check_stop,
 )
-from novaflow_flowgen.core.video_file import VideoSize, read_video, write_mp4
+from novaflow_flowgen.core.video_file import VideoReader, VideoSize, write_mp4
 
 Report = Callable[[str, float], None]
 _IMAGINE_SHARE = 0.3  # of a candidate's time that goes into its video; only for the progress bar
@@ -102,10 +103,16 @@ class CandidatePool:
             )
         spoils = assign_spoils(kinds, request.candidates, request.spoiled, request.seed)
         meter = _Meter(request.candidates, report)
+        canvases = _Canvases((first.steps, *request.scene.main.color.shape))
         with ThreadPoolExecutor(self._workers, thread_name_prefix="candidate") as threads:
             futures = [
                 threads.submit(
-                    self._one, request, replace(first, candidate=i, spoil=spoil), meter, should_stop
+                    self._one,
+                    request,
+                    replace(first, candidate=i, spoil=spoil),
+                    canvases,
+                    meter,
+                    should_stop,
                 )
                 for i, spoil in enumerate(spoils)
             ]
@@ -114,7 +121,12 @@ class CandidatePool:
         return Pool(tuple(done), meter.seconds)
 
     def _one(
-        self, pool: PoolRequest, request: VideoRequest, meter: _Meter, should_stop: ShouldStop
+        self,
+        pool: PoolRequest,
+        request: VideoRequest,
+        canvases: _Canvases,
+        meter: _Meter,
+        should_stop: ShouldStop,
     ) -> FlowCandidate:
         index = request.candidate
         name = f"candidate_{index + 1}"  # as people count, and as the flow image numbers them
@@ -124,13 +136,17 @@ class CandidatePool:
             check_stop(should_stop)
             with meter.part("video"):
                 video = self._generator.generate(
-                    request, lambda p: meter.at(index, _IMAGINE_SHARE * p), should_stop
+                    replace(request, canvas=canvases.mine()),
+                    lambda p: meter.at(index, _IMAGINE_SHARE * p),
+                    should_stop,
                 )
             with meter.part("encode"):
                 write_mp4(video, path)
                 digest = hashlib.sha256(path.read_bytes()).hexdigest()
                 self._write_truth(pool, request, digest)
-            flow, stats = self._lifted(pool, path, index, meter, should_stop)
+            saved = _Saved(path, len(video.frames))
+            del video
+            flow, stats = self._lifted(pool, saved, index, meter, should_stop)
         except NovaflowError as error:
             if error.code == Code.CANCELLED:
                 raise
@@ -146,12 +162,13 @@ class CandidatePool:
         )
 
     def _lifted(
-        self, pool: PoolRequest, path: Path, index: int, meter: _Meter, should_stop: ShouldStop
+        self, pool: PoolRequest, saved: _Saved, index: int, meter: _Meter, should_stop: ShouldStop
     ) -> tuple[ObjectFlow, dict[str, float]]:
         view = pool.scene.main
         target = pool.grounding.target
+        size = VideoSize(view.model.width, view.model.height)
         with meter.part("decode"):
-            video = read_video(path, VideoSize(view.model.width, view.model.height))
+            video = VideoReader(saved.path, size, length=saved.frames)
         lift = LiftRequest(
             video, view, pool.grounding.mask(target), pool.grounding.support,
             pool.grounding.task.target.text or target.description, pool.scene.planning_frame,
@@ -178,6 +195,27 @@ class CandidatePool:
             "motions": np.asarray(script.motions).tolist(),
         }
         (pool.truth_dir / f"{digest}.json").write_text(json.dumps(truth))
+
+
+class _Saved(NamedTuple):
+    """A video on disk, and how many frames were written to it."""
+
+    path: Path
+    frames: int
+
+
+class _Canvases:
+    """One array of frames per worker thread, rendered into again by each of its candidates."""
+
+    def __init__(self, shape: tuple[int, ...]) -> None:
+        self._shape, self._kept = shape, threading.local()
+
+    def mine(self) -> NDArray[np.uint8]:
+        """Frames (T, H, W, 3) of the calling thread; made when first asked for."""
+        canvas: NDArray[np.uint8] | None = getattr(self._kept, "canvas", None)
+        if canvas is None:
+            canvas = self._kept.canvas = np.empty(self._shape, np.uint8)
+        return canvas
 
 
 class _Meter:

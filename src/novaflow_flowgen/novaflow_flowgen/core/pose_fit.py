@@ -8,7 +8,7 @@ and outlines count as well as texture.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -16,18 +16,25 @@ from numpy.typing import NDArray
 
 from novaflow_core import se3
 from novaflow_core.camera import CameraModel
-from novaflow_flowgen.core.warp import Surface, Warp, fill_nearest, forward_warp
+from novaflow_flowgen.core.object_template import AlignmentTemplate
+from novaflow_flowgen.core.warp import Warp, forward_warp
 
 Float = NDArray[np.float64]
 Image32 = NDArray[np.float32]
 
 INLIER_PX = 2.0
 _BLUR_PX = 1.0
+_SHRUNK_BLUR_PX = 0.6  # an image that was shrunk is smooth already
 _HIDDEN_M = 0.010  # points this far behind the first frame's depth are taken as hidden
 _MIN_SIGMA = 3.0  # grey levels; below this compression and interpolation rule
 _TRACK_STD_PX = 1.0  # of a track between two frames, when it is weighed against the pixels
 _TRACKS_PER_ERROR = 10.0  # neighbouring tracks share their errors
 _CORRELATED_PX = 12.0  # pixels that share one independent error, after blur and compression
+_SHRUNK_CORRELATED_PX = 5.0
+_TONE_SAMPLES = 1000  # pixels that gain and bias are fitted to
+_MIN_USABLE = 60
+_SMALL_M, _SMALL_RAD = 5e-4, 5e-3  # steps of the alignment
+_BOX3, _BOX5 = np.ones((3, 3), np.uint8), np.ones((5, 5), np.uint8)
 
 
 @dataclass(frozen=True)
@@ -107,34 +114,63 @@ class Alignment:
     cost: float
 
 
+@dataclass(frozen=True)
+class _Trial:
+    """One pose compared with a frame; arrays (N,) are of the pixels that can be compared."""
+
+    motion: Float
+    warp: Warp
+    covered: NDArray[np.bool_]
+    index: NDArray[np.intp]  # of the pixels in the warp's flattened region
+    expected: Image32
+    now: Image32
+    weight: Image32
+    covariance: Float
+    cost: float
+
+
+class _Light(NamedTuple):
+    """Gain and bias between the first frame and this one, and the scatter of their difference."""
+
+    tones: tuple[float, float]
+    sigma: float
+
+
 class PixelAligner:
     """Aligns one object, cut from the first frame, to later frames."""
 
     def __init__(
-        self,
-        first: NDArray[np.uint8],
-        surface: Surface,
-        depth_behind: Image32,
-        mask: NDArray[np.bool_],
-        model: CameraModel,
+        self, first: NDArray[np.uint8], template: AlignmentTemplate, track_share: float = 1.0
     ) -> None:
         """Take the first frame apart.
 
         Args:
-            first: (H, W) grey image.
-            surface: The object's pixels and points.
-            depth_behind: (H, W) [m] of everything else; very large where unknown.
-            mask: (H, W) the object.
-            model: Intrinsics.
+            first: (h, w) grey image of the template's size.
+            template: The object in it.
+            track_share: Of the object's points, how many are tracked; the fewer there are, the
+                farther apart they lie and the less they share their errors.
         """
         self._first = first.astype(np.float32)
-        self._surface, self._model = surface, model
-        self._depth_behind = depth_behind
+        self._surface, self._model = template.surface, template.model
+        self._depth_behind = template.depth_behind
         self._behind = self._first.copy()
-        self._known = cv2.dilate(mask.astype(np.uint8), np.ones((7, 7), np.uint8)) == 0
-        pick = slice(None, None, max(1, len(surface.points) // 40))
-        self._probes = surface.points[pick]
-        self._centre = surface.points.mean(axis=0)
+        hole = cv2.dilate(template.mask.astype(np.uint8), np.ones((7, 7), np.uint8))
+        self._known = hole == 0
+        u, v, width, height = cv2.boundingRect(hole)
+        self._hole = (slice(v, v + height), slice(u, u + width))
+        self._learned = False
+        points = template.surface.points
+        self._probes = points[:: max(1, len(points) // 40)]
+        self._centre = points.mean(axis=0)
+        whole = template.shrink == 1
+        self._blur_px = _BLUR_PX if whole else _SHRUNK_BLUR_PX
+        self._correlated_px = _CORRELATED_PX if whole else _SHRUNK_CORRELATED_PX
+        model = template.model
+        self._ray_u = ((np.arange(model.width) - model.cx) / model.fx).astype(np.float32)
+        self._ray_v = ((np.arange(model.height) - model.cy) / model.fy).astype(np.float32)
+        # In units of the shrunk image a track's error is smaller.
+        shared = max(_TRACKS_PER_ERROR * track_share, 1.0)
+        self._track_variance = (_TRACK_STD_PX / template.shrink) ** 2 * shared
 
     def align(
         self,
@@ -143,10 +179,10 @@ class PixelAligner:
         fit: TrackFit | None = None,
         iterations: int = 5,
     ) -> Alignment | None:
-        """Align to a grey frame (H, W), starting from a motion.
+        """Align to a grey frame (h, w), starting from a motion.
 
         Args:
-            frame: Grey image.
+            frame: Grey image of the template's size.
             guess: (4, 4) motion to start from.
             fit: Tracks that hold the directions which the pixels leave open; None: nothing but a
                 weak prior does.
@@ -157,26 +193,26 @@ class PixelAligner:
             compared.
         """
         hold = self._hold(fit, guess)
-        first = self._step(frame, guess, hold, np.zeros(6), None)
+        first = self._try(frame, guess, hold, np.zeros(6), None)
         if first is None:
             return None
-        # The scatter is measured once a frame, so that the costs of all trials compare.
-        best, twist, sigma = first
-        motion, travelled = guess, np.zeros(6)
+        best, twist, light = first
+        travelled = np.zeros(6)
         for _ in range(iterations):
-            trial = self._motion_of(twist, motion) @ motion
-            step = self._step(frame, trial, hold, travelled + twist, sigma)
+            motion = self._motion_of(twist, best.motion) @ best.motion
+            step = self._try(frame, motion, hold, travelled + twist, light)
             if step is None or step[0].cost > best.cost:
                 twist = 0.35 * twist
             else:
                 gain = best.cost - step[0].cost
-                motion, travelled = trial, travelled + twist
-                best, twist, _ = step
+                travelled = travelled + twist
+                best, twist, light = step
                 if gain < 1e-3 * best.cost:
                     break
-            if np.abs(twist[:3]).max() < 1e-4 and np.abs(twist[3:]).max() < 1e-3:
-                break
-        return best
+            if np.abs(twist[:3]).max() < _SMALL_M and np.abs(twist[3:]).max() < _SMALL_RAD:
+                # So small a step is as good as its linear model: taken without looking again.
+                return self._alignment(best, self._motion_of(twist, best.motion) @ best.motion)
+        return self._alignment(best, best.motion)
 
     def _hold(self, fit: TrackFit | None, guess: Float) -> Float:
         """Information (6, 6) of the guess about the object's centre, per metre and radian."""
@@ -192,17 +228,27 @@ class PixelAligner:
             np.stack([zero, f / z, -f * p[:, 1] / z**2], -1),
         ]
         design = np.concatenate([np.hstack([g, np.cross(arm, g)]) for g in rows])
-        return np.asarray(weak + design.T @ design / (_TRACK_STD_PX**2 * _TRACKS_PER_ERROR))
+        return np.asarray(weak + design.T @ design / self._track_variance)
 
     def learn_background(self, frame: NDArray[np.uint8], warp: Warp) -> None:
         """Remember what a frame shows where the object stood at first and now no longer is."""
-        covered = np.zeros(self._known.shape, np.uint8)
-        covered[warp.window] = warp.alpha > 0.05
-        free = cv2.dilate(covered, np.ones((9, 9), np.uint8)) == 0
-        new = free & ~self._known
-        if new.any():
-            self._behind[new] = frame[new]
-            self._known |= new
+        if self._learned:
+            return
+        rows, columns = self._hole
+        known = self._known[self._hole]
+        covered = np.zeros(known.shape, np.uint8)
+        u0, v0, u1, v1 = warp.roi
+        top, bottom = max(v0, rows.start), min(v1, rows.stop)
+        left, right = max(u0, columns.start), min(u1, columns.stop)
+        if top < bottom and left < right:
+            there = warp.alpha[top - v0 : bottom - v0, left - u0 : right - u0] > 0.05
+            covered[top - rows.start : bottom - rows.start, left - columns.start :][
+                :, : right - left
+            ] = there
+        new = (cv2.dilate(covered, np.ones((9, 9), np.uint8)) == 0) & ~known
+        self._behind[self._hole][new] = frame[self._hole][new]
+        known |= new
+        self._learned = bool(known.all())
 
     def _motion_of(self, twist: Float, motion: Float) -> Float:
         """Motion (4, 4) of a twist about the object's present centre."""
@@ -210,88 +256,110 @@ class PixelAligner:
         rotation = se3.exp_so3(twist[3:6])
         return se3.from_rt(rotation, centre - rotation @ centre + twist[:3])
 
-    def _step(
+    def _try(
         self,
         frame: NDArray[np.uint8],
         motion: Float,
         hold: Float,
         travelled: Float,
-        sigma: float | None,
-    ) -> tuple[Alignment, Float, float] | None:
+        known: _Light | None,
+    ) -> tuple[_Trial, Float, _Light] | None:
+        """Compare a pose with a frame: the trial, the twist (6,) to a better one, the light."""
         warp = forward_warp(self._surface, motion, self._model)
         if warp is None:
             return None
         window = warp.window
-        now = _blurred(frame[window])
         covered = warp.alpha > 0.5
-        near = cv2.dilate(covered.astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
-        depth = fill_nearest(warp.depth, covered) if covered.any() else warp.depth
-        hidden = depth > self._depth_behind[window] + _HIDDEN_M
-        hidden = cv2.dilate(hidden.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
-        alpha = np.where(hidden, 0.0, warp.alpha)
-        model_image = alpha * warp.sample(self._first) + (1 - alpha) * self._behind[window]
-        usable = near & ~hidden & ((warp.alpha > 0.99) | self._known[window])
-        if usable.sum() < 60:
+        near = cv2.dilate(covered.astype(np.uint8), _BOX5) > 0
+        # Beyond the outline the object's depth is that of the nearest of its pixels.
+        depth = np.where(covered, warp.depth, cv2.erode(warp.depth, _BOX5))
+        hidden = near & (depth > self._depth_behind[window] + _HIDDEN_M)
+        usable = near & ((warp.alpha > 0.99) | self._known[window])
+        alpha = warp.alpha
+        if hidden.any():
+            hidden = cv2.dilate(hidden.astype(np.uint8), _BOX3) > 0
+            alpha = np.where(hidden, np.float32(0), alpha)
+            usable &= ~hidden
+        index = np.flatnonzero(usable)
+        if len(index) < _MIN_USABLE:
             return None
-        model_image = _blurred(model_image)
-        gain, bias = _match_tones(model_image[usable], now[usable])
-        expected = gain * model_image + bias
-        residual = (now - expected)[usable].astype(float)
-        slope = 0.5 * (_gradient(expected) + _gradient(now))[usable].astype(float)
-        if sigma is None:
-            sigma = max(1.4826 * float(np.median(abs(residual))), _MIN_SIGMA)
-        weight = (1 - np.minimum(np.abs(residual) / (5.0 * sigma), 1.0) ** 2) ** 2
+        behind = self._behind[window]
+        shown: Image32 = warp.sample(self._first)
+        model_image = self._blurred(behind + alpha * (shown - behind))
+        frame_image = self._blurred(frame[window].astype(np.float32))
+        model, now = model_image.ravel()[index], frame_image.ravel()[index]
+        tones = _match_tones(model, now, known.tones if known else None)
+        gain, bias = tones
+        expected = gain * model + bias
+        residual = now - expected
+        # The scatter is measured once a frame, so that the costs of all trials compare.
+        sigma = known.sigma if known else max(1.4826 * _median(np.abs(residual)), _MIN_SIGMA)
+        weight = np.square(1 - np.square(np.minimum(np.abs(residual) / (5.0 * sigma), 1.0)))
 
-        jacobian = self._jacobian(np.nonzero(usable), depth[usable], slope, warp, motion)
-        design = np.hstack([jacobian, expected[usable][:, None] / 100.0, np.ones((len(slope), 1))])
-        weighted = design * weight[:, None]
-        noise = sigma**2 * _CORRELATED_PX
+        design = self._design(
+            index, depth.ravel()[index], 0.5 * (gain * model_image + frame_image), warp, motion
+        )
+        design[6] = expected / 100.0
+        design[7] = 1.0
+        weighted = design * weight
+        noise = sigma**2 * self._correlated_px
         prior = np.zeros((8, 8))
         prior[:6, :6] = noise * hold
-        normal = weighted.T @ design + prior + 1e-9 * np.eye(8)
+        normal = (weighted @ design.T).astype(float) + prior + 1e-9 * np.eye(8)
         pull = np.concatenate([prior[:6, :6] @ travelled, [0.0, 0.0]])
-        solution = np.linalg.solve(normal, weighted.T @ residual - pull)
-        covariance = np.linalg.inv(normal) * noise
-        shown = usable & covered
-        full = np.zeros(usable.shape, np.float32)
-        full[usable] = weight
-        alignment = Alignment(
-            motion,
-            _correlation(expected[shown], now[shown], full[shown]),
-            float((full[covered] > 0.1).mean()) if covered.any() else 0.0,
-            self._point_std(covariance[:6, :6], motion),
-            full,
-            warp,
-            self._cost(weight, covered.sum(), travelled, hold),
+        inverse = np.linalg.inv(normal)
+        twist = inverse @ (weighted @ residual - pull)
+        cost = _cost(weight, int(np.count_nonzero(covered)), travelled, hold)
+        trial = _Trial(
+            motion, warp, covered, index, expected, now, weight, inverse[:6, :6] * noise, cost
         )
-        return alignment, solution[:6], sigma
+        return trial, twist[:6], _Light(tones, sigma)
 
-    def _jacobian(
+    def _design(
         self,
-        where: tuple[NDArray[np.int64], ...],
+        index: NDArray[np.intp],
         depth: Image32,
-        slope: Float,
+        image: Image32,
         warp: Warp,
         motion: Float,
-    ) -> Float:
-        """Change of the grey value (N, 6) per metre and radian of the object about its centre."""
+    ) -> Image32:
+        """Change of the grey value (8, N) per metre and radian of the object about its centre.
+
+        The last two rows are left for the tones.
+        """
         model = self._model
-        v, u = where[0] + warp.roi[1], where[1] + warp.roi[0]
-        z = depth.astype(float)
-        x, y = (u - model.cx) / model.fx * z, (v - model.cy) / model.fy * z
+        slope_u = (cv2.Scharr(image, cv2.CV_32F, 1, 0) / 32).ravel()[index]
+        slope_v = (cv2.Scharr(image, cv2.CV_32F, 0, 1) / 32).ravel()[index]
+        v, u = np.divmod(index, image.shape[1])
+        ray_u, ray_v = self._ray_u[u + warp.roi[0]], self._ray_v[v + warp.roi[1]]
+        centre = se3.apply(motion, self._centre).astype(np.float32)
+        arm_x, arm_y = ray_u * depth - centre[0], ray_v * depth - centre[1]
+        arm_z = depth - centre[2]
+        out = np.empty((8, len(index)), np.float32)
         # The picture moves with the object, so the value at a fixed pixel changes against the
         # slope.
-        gx, gy = -slope[:, 0] * model.fx / z, -slope[:, 1] * model.fy / z
-        gz = -(gx * x + gy * y) / z
-        g = np.stack([gx, gy, gz], -1)
-        arm = np.stack([x, y, z], -1) - se3.apply(motion, self._centre)
-        return np.hstack([g, np.cross(arm, g)])
+        gx = out[0] = slope_u * np.float32(-model.fx) / depth
+        gy = out[1] = slope_v * np.float32(-model.fy) / depth
+        gz = out[2] = -(gx * ray_u + gy * ray_v)
+        out[3] = arm_y * gz - arm_z * gy
+        out[4] = arm_z * gx - arm_x * gz
+        out[5] = arm_x * gy - arm_y * gx
+        return out
 
-    def _cost(self, weight: Float, covered: float, travelled: Float, hold: Float) -> float:
-        """Mean robust misfit; incomparable pixels count half, so that hiding does not pay."""
-        missing = max(float(covered) - len(weight), 0.0)
-        misfit = ((1 - weight).sum() + 0.5 * missing) / (len(weight) + missing)
-        return float(misfit + 0.1 * (travelled @ hold @ travelled) / len(weight))
+    def _alignment(self, trial: _Trial, motion: Float) -> Alignment:
+        covered = trial.covered.ravel()
+        full = np.zeros(covered.shape, np.float32)
+        full[trial.index] = trial.weight
+        shown = covered[trial.index]
+        return Alignment(
+            motion,
+            _correlation(trial.expected[shown], trial.now[shown], trial.weight[shown]),
+            float((full[covered] > 0.1).mean()) if covered.any() else 0.0,
+            self._point_std(trial.covariance, trial.motion),
+            full.reshape(trial.covered.shape),
+            trial.warp,
+            trial.cost,
+        )
 
     def _point_std(self, covariance: Float, motion: Float) -> float:
         arms = se3.apply(motion, self._probes) - se3.apply(motion, self._centre)
@@ -301,32 +369,45 @@ class PixelAligner:
         spread = np.einsum("pij,jk,pik->p", design, covariance, design)
         return float(np.sqrt(max(spread.max(), 0.0)))
 
+    def _blurred(self, image: Image32) -> Image32:
+        return np.asarray(cv2.GaussianBlur(image, (0, 0), self._blur_px), np.float32)
 
-def _match_tones(model: Image32, now: Image32) -> tuple[float, float]:
-    """Gain and bias from the model's grey values to the frame's; occluders have no say."""
-    gain, bias = 1.0, float(np.median(now - model))
-    for _ in range(4):
-        residual = now - gain * model - bias
-        scale = max(4.0 * 1.4826 * float(np.median(np.abs(residual))), 12.0)
-        weight = (1 - np.minimum(np.abs(residual) / scale, 1.0) ** 2) ** 2
+
+def _cost(weight: Image32, covered: int, travelled: Float, hold: Float) -> float:
+    """Mean robust misfit; incomparable pixels count half, so that hiding does not pay."""
+    missing = max(covered - len(weight), 0)
+    misfit = (len(weight) - float(weight.sum()) + 0.5 * missing) / (len(weight) + missing)
+    return misfit + 0.1 * float(travelled @ hold @ travelled) / len(weight)
+
+
+def _match_tones(
+    model: Image32, now: Image32, tones: tuple[float, float] | None
+) -> tuple[float, float]:
+    """Gain and bias from the model's grey values to the frame's; occluders have no say.
+
+    `tones` are those of a pose nearby, if there is one.
+    """
+    thin = slice(None, None, max(1, len(model) // _TONE_SAMPLES))
+    model, now = model[thin], now[thin]
+    gain, bias = tones or (1.0, _median(now - model))
+    for _ in range(4 if tones is None else 2):
+        residual = np.abs(now - gain * model - bias)
+        scale = max(4.0 * 1.4826 * _median(residual), 12.0)
+        weight = np.square(1 - np.square(np.minimum(residual / scale, 1.0)))
         total = max(float(weight.sum()), 1e-6)
-        mean_m, mean_n = float((weight * model).sum()) / total, float((weight * now).sum()) / total
-        spread = float((weight * (model - mean_m) ** 2).sum()) / total
-        shared = float((weight * (model - mean_m) * (now - mean_n)).sum()) / total
+        mean_m, mean_n = float(weight @ model) / total, float(weight @ now) / total
+        centred = weight * (model - mean_m)
+        spread = float(centred @ (model - mean_m)) / total
+        shared = float(centred @ (now - mean_n)) / total
         # Little contrast says little about the gain: pulled to 1 by what noise alone would explain.
         gain = float(np.clip((shared + 20.0) / (spread + 20.0), 0.5, 1.6))
         bias = mean_n - gain * mean_m
     return gain, bias
 
 
-def _blurred(image: NDArray[Any]) -> Image32:
-    return np.asarray(cv2.GaussianBlur(image.astype(np.float32), (0, 0), _BLUR_PX), np.float32)
-
-
-def _gradient(image: Image32) -> Image32:
-    return np.dstack(
-        [cv2.Scharr(image, cv2.CV_32F, 1, 0) / 32, cv2.Scharr(image, cv2.CV_32F, 0, 1) / 32]
-    )
+def _median(values: Image32) -> float:
+    """Upper median: NumPy's own costs more than the rest of a tone fit."""
+    return float(np.partition(values, len(values) // 2)[len(values) // 2])
 
 
 def _correlation(a: Image32, b: Image32, weight: Image32) -> float:

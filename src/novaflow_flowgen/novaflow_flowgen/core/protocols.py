@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
@@ -46,6 +46,8 @@ class VideoRequest:
         candidate: Index of the candidate.
         spoil: Hallucination to make, or None.
         steps: Number of frames T.
+        canvas: (T, H, W, 3) uint8 that the generator may render into, and whose frames the caller
+            may overwrite once they are saved; None where the frames are kept.
     """
 
     scene: Scene
@@ -55,6 +57,7 @@ class VideoRequest:
     candidate: int = 0
     spoil: Spoil | None = None
     steps: int = DEFAULT_STEPS
+    canvas: NDArray[np.uint8] | None = None
 
 
 class VideoGenerator(Protocol):
@@ -71,12 +74,44 @@ class VideoGenerator(Protocol):
         ...
 
 
+class GrayFrames(Protocol):
+    """A video of the view's size that is read in order."""
+
+    @property
+    def fps(self) -> float:
+        """Frames per second of the motion [Hz]."""
+        ...
+
+    @property
+    def steps(self) -> int:
+        """Number of frames T."""
+        ...
+
+    @property
+    def width(self) -> int:
+        """Of the frames [px]."""
+        ...
+
+    @property
+    def height(self) -> int:
+        """Of the frames [px]."""
+        ...
+
+    def grays(self) -> Iterator[NDArray[np.uint8]]:
+        """Grey frames (H, W) in order."""
+        ...
+
+    def colors(self) -> NDArray[np.uint8]:
+        """All frames (T, H, W, 3), RGB; a large array."""
+        ...
+
+
 @dataclass(frozen=True)
 class LiftRequest:
     """One video to lift to a flow.
 
     Attributes:
-        video: T frames of the view's size.
+        video: T frames of the view's size, in memory or read in order.
         view: The view that frame 0 shows; its depth gives the points.
         mask: (H, W) pixels of the object that shall be followed.
         support: Plane that the objects stand on.
@@ -84,7 +119,7 @@ class LiftRequest:
         planning_frame: Frame that the flow is given in.
     """
 
-    video: Video
+    video: Video | GrayFrames
     view: RgbdView
     mask: NDArray[np.bool_]
     support: Plane

@@ -85,7 +85,9 @@ class Storyboard:
         script = self.script(request)
         cutout = self._cutout(request, script.label)
         view = request.scene.main
-        frames = np.empty((request.steps, *view.color.shape), np.uint8)
+        frames = request.canvas
+        if frames is None:
+            frames = np.empty((request.steps, *view.color.shape), np.uint8)
         to_camera = se3.inverse(view.T_planning_camera)
         for step in range(request.steps):
             check_stop(should_stop)
@@ -148,8 +150,8 @@ class Storyboard:
     ) -> Float:
         """Shorten a default distance until the target stays in the picture."""
         support = request.grounding.support
-        factor = 1.0
-        while _share_in_image(request, moving, motions[-1]) < 0.97 and factor > _MIN_SHRINK:
+        factor, points = 1.0, _probes(request, moving)
+        while _share_in_image(request, points, motions[-1]) < 0.97 and factor > _MIN_SHRINK:
             factor -= 0.1
             shorter = replace(goal, shift=goal.shift * factor)
             motions = build_path(shorter, variation, support.normal, support.basis(), request.steps)
@@ -179,14 +181,19 @@ class Storyboard:
             return self._cutouts[key]
 
 
-def _share_in_image(request: VideoRequest, moving: GroundedObject, motion: Float) -> float:
+def _probes(request: VideoRequest, moving: GroundedObject) -> Float:
+    """Some points (N, 3) [m] of an object, optical frame."""
     view = request.scene.main
-    mask = request.grounding.mask(moving)
-    v, u = np.nonzero(mask & np.isfinite(view.depth))
-    if v.size == 0:
-        return 0.0
+    v, u = np.nonzero(request.grounding.mask(moving) & np.isfinite(view.depth))
     pick = slice(None, None, max(1, v.size // 500))
-    points = view.model.lift_pixels(np.stack([u, v], -1)[pick], view.depth[v, u][pick])
+    return view.model.lift_pixels(np.stack([u, v], -1)[pick], view.depth[v, u][pick])
+
+
+def _share_in_image(request: VideoRequest, points: Float, motion: Float) -> float:
+    """How many of an object's points (N, 3) are in the picture after a motion."""
+    view = request.scene.main
+    if len(points) == 0:
+        return 0.0
     to_camera = se3.inverse(view.T_planning_camera) @ motion @ view.T_planning_camera
     at = view.model.project(se3.apply(to_camera, points))
     inside = (
@@ -196,9 +203,10 @@ def _share_in_image(request: VideoRequest, moving: GroundedObject, motion: Float
 
 
 def _check_in_image(request: VideoRequest, moving: GroundedObject, motions: Float) -> None:
-    start = max(_share_in_image(request, moving, motions[0]), 1e-3)
-    worst = min(_share_in_image(request, moving, m) for m in motions[:: max(1, len(motions) // 10)])
-    share = min(worst, _share_in_image(request, moving, motions[-1])) / start
+    points = _probes(request, moving)
+    start = max(_share_in_image(request, points, motions[0]), 1e-3)
+    worst = min(_share_in_image(request, points, m) for m in motions[:: max(1, len(motions) // 10)])
+    share = min(worst, _share_in_image(request, points, motions[-1])) / start
     if share < _SEEN_SHARE:
         raise VideoError(
             Code.VIDEO_GOAL_UNREACHABLE,

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, Protocol
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+
+from novaflow_core.camera import CameraModel
 
 Gray = NDArray[np.uint8]
 Float = NDArray[np.float64]
@@ -16,6 +17,8 @@ GRID = 32  # points a side inside the mask's box (NovaFlow, sec. 4)
 _BACK_AND_FORTH_PX = 0.7
 _WINDOW_PX = 17
 _LEVELS = 3
+_CRITERIA = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, 15, 0.02)
+_CROP_PAD_PX = 72
 _NO_MAP: Any = None  # OpenCV takes both coordinates from the first map then
 
 
@@ -50,6 +53,7 @@ class KltTracker:
             "winSize": (_WINDOW_PX, _WINDOW_PX),
             "maxLevel": self._levels,
             "minEigThreshold": 3e-4,
+            "criteria": _CRITERIA,
         }
         there, found, _ = cv2.calcOpticalFlowPyrLK(
             before,
@@ -89,21 +93,8 @@ class DisTracker:
         return there, error < _BACK_AND_FORTH_PX
 
 
-@dataclass(frozen=True)
-class Seeds:
-    """Points to follow in frame 0.
-
-    Attributes:
-        inside: (P, 2) on the object [px].
-        around: (Q, 2) on the background around it [px].
-    """
-
-    inside: Float
-    around: Float
-
-
-def seed_points(mask: NDArray[np.bool_], known: NDArray[np.bool_], grid: int = GRID) -> Seeds:
-    """Put a grid over the mask's box, and a ring of points around it.
+def seed_points(mask: NDArray[np.bool_], known: NDArray[np.bool_], grid: int = GRID) -> Float:
+    """Put a grid over the mask's box.
 
     Args:
         mask: (H, W) the object.
@@ -111,36 +102,44 @@ def seed_points(mask: NDArray[np.bool_], known: NDArray[np.bool_], grid: int = G
         grid: Points a side.
 
     Returns:
-        Points inside, off the outline by a few pixels, and points around.
+        Points (P, 2) inside [px], off the outline by a few pixels.
     """
     v, u = np.nonzero(mask)
     if v.size == 0:
-        return Seeds(np.zeros((0, 2)), np.zeros((0, 2)))
+        return np.zeros((0, 2))
     solid = mask.astype(np.uint8)
     inner = cv2.erode(solid, np.ones((5, 5), np.uint8), borderValue=0)
     if inner.sum() < 0.4 * v.size:
         inner = cv2.erode(solid, np.ones((3, 3), np.uint8), borderValue=0)
     inside = _grid(u.min(), v.min(), u.max(), v.max(), grid)
-    inside = _keep(inside, (inner > 0) & known)
-    pad = max(60, round(1.2 * max(np.ptp(u), np.ptp(v))))
-    away = cv2.dilate(solid, np.ones((13, 13), np.uint8)) == 0
-    h, w = mask.shape
-    around = _grid(
-        max(u.min() - pad, 10), max(v.min() - pad, 10),
-        min(u.max() + pad, w - 11), min(v.max() + pad, h - 11), 20,
-    )  # fmt: skip
-    return Seeds(inside, _keep(around, away))
+    index = inside.astype(int)
+    keep = (inner > 0) & known
+    return np.asarray(inside[keep[index[:, 1], index[:, 0]]])
+
+
+def crop_around(pixels: Float, model: CameraModel) -> tuple[slice, slice]:
+    """Part of an image that holds points (P, 2) [px] and what a tracker sees around them."""
+    if len(pixels) == 0:
+        return slice(0, model.height), slice(0, model.width)
+    low = np.floor(pixels.min(axis=0)).astype(int) - _CROP_PAD_PX
+    high = np.ceil(pixels.max(axis=0)).astype(int) + _CROP_PAD_PX
+    return (
+        slice(max(low[1], 0), min(high[1], model.height)),
+        slice(max(low[0], 0), min(high[0], model.width)),
+    )
+
+
+def inside_image(pixels: Float, model: CameraModel, margin: float = 3.0) -> NDArray[np.bool_]:
+    """Which points (P, 2) [px] lie inside the image, off its edge; NaN does not."""
+    size = np.array([model.width, model.height])
+    with np.errstate(invalid="ignore"):
+        return np.asarray(((pixels >= margin) & (pixels <= size - 1 - margin)).all(axis=1))
 
 
 def _grid(u0: int, v0: int, u1: int, v1: int, count: int) -> Float:
     across = np.unique(np.rint(np.linspace(u0, u1, count)))
     down = np.unique(np.rint(np.linspace(v0, v1, count)))
     return np.stack(np.meshgrid(across, down), -1).reshape(-1, 2)
-
-
-def _keep(points: Float, where: NDArray[np.bool_]) -> Float:
-    index = points.astype(int)
-    return np.asarray(points[where[index[:, 1], index[:, 0]]])
 
 
 def _sample(field: NDArray[np.float32], points: Float) -> Float:

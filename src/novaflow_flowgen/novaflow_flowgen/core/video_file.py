@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -47,8 +48,9 @@ def write_mp4(video: Video, path: Path) -> None:
     if not writer.isOpened():
         raise PlatformError(Code.UNAVAILABLE, f"cannot write {path}: no MP4 encoder or no access")
     try:
+        swapped = np.empty((height, width, 3), np.uint8)
         for frame in video.frames:
-            writer.write(cv2.cvtColor(frame, cv2.COLOR_RGB2BGR))
+            writer.write(cv2.cvtColor(frame, cv2.COLOR_RGB2BGR, dst=swapped))
     finally:
         writer.release()
     if not part.exists() or part.stat().st_size < 16 * count:
@@ -56,69 +58,159 @@ def write_mp4(video: Video, path: Path) -> None:
     os.replace(part, path)
 
 
-def read_video(path: Path, size: VideoSize, steps: int = DEFAULT_STEPS) -> Video:
-    """Read a video, resampled to `steps` frames over its whole length and scaled to `size`.
+class VideoReader:
+    """A video on disk, read in order and never held as a whole: a `GrayFrames`.
 
-    Raises:
-        VideoError: VIDEO_UNREADABLE (missing, not a video, or it ends before its own header says
-            so), VIDEO_TOO_SHORT, or VIDEO_SIZE_MISMATCH when the aspect ratio differs from the
-            view's.
+    Its frames are resampled to `steps` over its whole length and scaled to `size`.
     """
-    if not path.is_file():
-        raise VideoError(Code.VIDEO_UNREADABLE, f"there is no video at {path}")
-    frames, fps = _decode(path)
-    height, width = frames[0].shape[:2]
-    stretch = (width / height) / (size.width / size.height)
-    if abs(stretch - 1) > _ASPECT_TOLERANCE:
-        raise VideoError(
-            Code.VIDEO_SIZE_MISMATCH,
-            f"{path.name} is {width}x{height}, the view {size.width}x{size.height}: their "
-            f"shapes differ by "
-            f"{100 * abs(stretch - 1):.0f} %; crop the video to the view",
+
+    def __init__(
+        self, path: Path, size: VideoSize, steps: int = DEFAULT_STEPS, length: int = 0
+    ) -> None:
+        """Look at the header and the first frame.
+
+        Args:
+            path: The file.
+            size: What frames are scaled to.
+            steps: How many frames to give.
+            length: How many the file holds, where that is known; 0: count them. Headers may lie.
+
+        Raises:
+            VideoError: VIDEO_UNREADABLE (missing, not a video, or it ends before its own header
+                says so), VIDEO_TOO_SHORT, or VIDEO_SIZE_MISMATCH when the aspect ratio differs
+                from the view's.
+        """
+        if not path.is_file():
+            raise VideoError(Code.VIDEO_UNREADABLE, f"there is no video at {path}")
+        self._path, self._size, self.steps = path, size, steps
+        header = _read_header(path)
+        self._length = length or _count_frames(path, header.frames)
+        if self._length < _MIN_FRAMES:
+            raise VideoError(
+                Code.VIDEO_TOO_SHORT,
+                f"{path.name} has {self._length} frames; at least {_MIN_FRAMES} are needed",
+            )
+        stretch = (header.width / header.height) / (size.width / size.height)
+        if abs(stretch - 1) > _ASPECT_TOLERANCE:
+            raise VideoError(
+                Code.VIDEO_SIZE_MISMATCH,
+                f"{path.name} is {header.width}x{header.height}, the view "
+                f"{size.width}x{size.height}: their shapes differ by "
+                f"{100 * abs(stretch - 1):.0f} %; crop the video to the view",
+            )
+        self.fps = header.fps * (steps - 1) / max(self._length - 1, 1)
+
+    @property
+    def width(self) -> int:
+        """Width of the frames [px]."""
+        return self._size.width
+
+    @property
+    def height(self) -> int:
+        """Height of the frames [px]."""
+        return self._size.height
+
+    def grays(self) -> Iterator[NDArray[np.uint8]]:
+        """Grey frames (H, W) in order; each is an array of its own.
+
+        Raises:
+            VideoError: VIDEO_UNREADABLE where the file ends early.
+        """
+        for frame in self._frames():
+            yield np.asarray(cv2.cvtColor(frame, cv2.COLOR_BGR2GRAY), np.uint8)
+
+    def colors(self) -> NDArray[np.uint8]:
+        """All frames (T, H, W, 3), RGB.
+
+        Raises:
+            VideoError: VIDEO_UNREADABLE where the file ends early.
+        """
+        out = np.empty((self.steps, self.height, self.width, 3), np.uint8)
+        for step, frame in enumerate(self._frames()):
+            cv2.cvtColor(frame, cv2.COLOR_BGR2RGB, dst=out[step])
+        return out
+
+    def _frames(self) -> Iterator[NDArray[np.uint8]]:
+        """Frames (H, W, 3) BGR; the next one may overwrite the last."""
+        wanted = np.rint(np.linspace(0, self._length - 1, self.steps)).astype(int)
+        capture = cv2.VideoCapture(str(self._path))
+        try:
+            index, frame = -1, None
+            for pick in wanted:
+                while index < pick:
+                    if not capture.grab():
+                        raise _truncated(self._path, index + 1, self._length)
+                    index += 1
+                    if index == pick:
+                        _, image = capture.retrieve()
+                        frame = self._scaled(np.asarray(image, np.uint8))
+                if frame is not None:
+                    yield frame
+        finally:
+            capture.release()
+
+    def _scaled(self, frame: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        if frame.shape[:2] == (self.height, self.width):
+            return frame
+        shrink = cv2.INTER_AREA if frame.shape[1] > self.width else cv2.INTER_CUBIC
+        return np.asarray(
+            cv2.resize(frame, (self.width, self.height), interpolation=shrink), np.uint8
         )
-    pick = np.rint(np.linspace(0, len(frames) - 1, steps)).astype(int)
-    out = np.empty((steps, size.height, size.width, 3), np.uint8)
-    same = (width, height) == (size.width, size.height)
-    shrink = cv2.INTER_AREA if width > size.width else cv2.INTER_CUBIC
-    for step, index in enumerate(pick):
-        frame = frames[index]
-        if not same:
-            frame = cv2.resize(frame, (size.width, size.height), interpolation=shrink)
-        cv2.cvtColor(frame, cv2.COLOR_BGR2RGB, dst=out[step])
-    return Video(out, fps * (steps - 1) / max(len(frames) - 1, 1))
 
 
-def _decode(path: Path) -> tuple[list[NDArray[np.uint8]], float]:
+def read_video(path: Path, size: VideoSize, steps: int = DEFAULT_STEPS) -> Video:
+    """Read a whole video into memory; see `VideoReader` for what is refused."""
+    reader = VideoReader(path, size, steps)
+    return Video(reader.colors(), reader.fps)
+
+
+@dataclass(frozen=True)
+class _Header:
+    width: int
+    height: int
+    frames: int
+    fps: float
+
+
+def _read_header(path: Path) -> _Header:
     capture = cv2.VideoCapture(str(path))
     try:
-        promised = int(capture.get(cv2.CAP_PROP_FRAME_COUNT)) if capture.isOpened() else 0
-        fps = float(capture.get(cv2.CAP_PROP_FPS)) if capture.isOpened() else 0.0
-        if promised > _MAX_FRAMES:
+        found, first = capture.read()
+        if not found:
             raise VideoError(
-                Code.VIDEO_UNREADABLE,
-                f"{path.name} has {promised} frames; at most {_MAX_FRAMES} are read",
+                Code.VIDEO_UNREADABLE, f"{path.name} is not a video that can be decoded"
             )
-        frames: list[NDArray[np.uint8]] = []
-        while len(frames) <= _MAX_FRAMES:
-            ok, frame = capture.read()
-            if not ok:
-                break
-            frames.append(np.asarray(frame, np.uint8))
+        promised = max(int(capture.get(cv2.CAP_PROP_FRAME_COUNT)), 0)
+        fps = float(capture.get(cv2.CAP_PROP_FPS))
     finally:
         capture.release()
-    if not frames:
-        raise VideoError(Code.VIDEO_UNREADABLE, f"{path.name} is not a video that can be decoded")
-    if len(frames) < 0.95 * promised:
+    if promised > _MAX_FRAMES:
         raise VideoError(
             Code.VIDEO_UNREADABLE,
-            f"{path.name} is truncated: {len(frames)} of {promised} frames could be decoded",
+            f"{path.name} has {promised} frames; at most {_MAX_FRAMES} are read",
         )
-    if len(frames) < _MIN_FRAMES:
-        raise VideoError(
-            Code.VIDEO_TOO_SHORT,
-            f"{path.name} has {len(frames)} frames; at least {_MIN_FRAMES} are needed",
-        )
-    return frames, fps if fps > 0 else 16.0
+    return _Header(first.shape[1], first.shape[0], promised, fps if fps > 0 else 16.0)
+
+
+def _count_frames(path: Path, promised: int) -> int:
+    """Decode without converting: a quarter of what reading costs."""
+    capture = cv2.VideoCapture(str(path))
+    try:
+        count = 0
+        while count <= _MAX_FRAMES and capture.grab():
+            count += 1
+    finally:
+        capture.release()
+    if count < 0.95 * promised:
+        raise _truncated(path, count, promised)
+    return count
+
+
+def _truncated(path: Path, found: int, promised: int) -> VideoError:
+    return VideoError(
+        Code.VIDEO_UNREADABLE,
+        f"{path.name} is truncated: {found} of {promised} frames could be decoded",
+    )
 
 
 class VideoFiles:

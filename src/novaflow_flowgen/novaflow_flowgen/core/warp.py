@@ -7,6 +7,7 @@ once keeps texture sharp, and the identity motion returns the image unchanged.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import cv2
@@ -22,7 +23,10 @@ _MARGIN_PX = 3
 _FAR_M = 1e6
 _NO_MAP: Any = None  # OpenCV takes both coordinates from the first map then
 
+_BOX = np.ones((3, 3), np.uint8)
+
 Float = NDArray[np.float64]
+Image32 = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -36,6 +40,16 @@ class Surface:
 
     pixels: NDArray[np.int64]
     points: Float
+
+    @cached_property
+    def columns(self) -> Image32:
+        """Points (3, N), single precision: a thousandth of a pixel at any distance."""
+        return np.ascontiguousarray(self.points.T, np.float32)
+
+    @cached_property
+    def places(self) -> Image32:
+        """Pixels (2, N), single precision."""
+        return np.ascontiguousarray(self.pixels.T, np.float32)
 
 
 @dataclass(frozen=True)
@@ -123,67 +137,75 @@ def forward_warp(surface: Surface, T_camera_motion: Float, model: CameraModel) -
     Returns:
         None when nothing of it lies inside the image.
     """
-    moved = surface.points @ T_camera_motion[:3, :3].T + T_camera_motion[:3, 3]
-    z = moved[:, 2]
-    front = z > 0.05
-    z = np.where(front, z, 1.0)
-    u = moved[:, 0] / z * model.fx + model.cx
-    v = moved[:, 1] / z * model.fy + model.cy
-    inside = front & (u > 0) & (v > 0) & (u < model.width - 1) & (v < model.height - 1)
-    if inside.sum() < 4:
+    x, y, z, pixels = _project(surface, T_camera_motion, model)
+    if len(z) < 4:
         return None
-    u, v, z, pixels = u[inside], v[inside], z[inside], surface.pixels[inside]
-    u0 = max(int(u.min()) - _MARGIN_PX, 0)
-    v0 = max(int(v.min()) - _MARGIN_PX, 0)
-    u1 = min(int(u.max()) + _MARGIN_PX + 2, model.width)
-    v1 = min(int(v.max()) + _MARGIN_PX + 2, model.height)
+    u0 = max(int(x.min()) - _MARGIN_PX, 0)
+    v0 = max(int(y.min()) - _MARGIN_PX, 0)
+    u1 = min(int(x.max()) + _MARGIN_PX + 2, model.width)
+    v1 = min(int(y.max()) + _MARGIN_PX + 2, model.height)
     h, w = v1 - v0, u1 - u0
-    x, y = u - u0, v - v0
-
+    shift_u, shift_v = pixels[0] - x, pixels[1] - y
+    x, y = x - np.float32(u0), y - np.float32(v0)
     near = _nearest_only(x, y, z, h, w)
-    x, y, z, pixels = x[near], y[near], z[near], pixels[near]
-    shift = np.stack([pixels[:, 0] - (x + u0), pixels[:, 1] - (y + v0), z], -1)
-    weight, sums = _splat_bilinear(x, y, shift, h, w)
+    if not near.all():
+        x, y, z, shift_u, shift_v = x[near], y[near], z[near], shift_u[near], shift_v[near]
+    weight, sums = _splat_bilinear(x, y, (shift_u, shift_v, z), h, w)
 
     # Cracks open where the surface comes closer; close them from their neighbours, never beyond
     # the outline.
     blurred = cv2.blur(weight, (3, 3))
-    blurred_sums = cv2.blur(sums, (3, 3))
-    solid = cv2.morphologyEx(
-        (weight > 0.3).astype(np.uint8), cv2.MORPH_CLOSE, np.ones((3, 3), np.uint8)
-    )
-    core = cv2.erode(solid, np.ones((3, 3), np.uint8), borderValue=1) > 0
+    solid = cv2.morphologyEx((weight > 0.3).astype(np.uint8), cv2.MORPH_CLOSE, _BOX)
+    core = cv2.erode(solid, _BOX, borderValue=1) > 0
     has = blurred > 1e-3
-    mean = np.where(has[..., None], blurred_sums / np.maximum(blurred, 1e-3)[..., None], 0.0)
     thick = weight > 0.5
-    own = sums / np.maximum(weight, 1e-3)[..., None]
-    mean = np.where(thick[..., None], own, mean)
-    alpha = np.where(core, 1.0, np.where(has, np.minimum(weight, 1.0), 0.0)).astype(np.float32)
-    grid_v, grid_u = np.mgrid[v0:v1, u0:u1].astype(np.float32)
-    source = np.dstack([grid_u + mean[..., 0], grid_v + mean[..., 1]]).astype(np.float32)
-    depth = np.where(has, mean[..., 2], _FAR_M).astype(np.float32)
+    share = np.maximum(np.where(thick, weight, blurred), np.float32(1e-3))
+    means = [np.where(thick, s, cv2.blur(s, (3, 3))) / share for s in sums]
+    alpha = np.where(core, np.float32(1), np.where(has, np.minimum(weight, 1), np.float32(0)))
+    source = np.empty((h, w, 2), np.float32)
+    source[..., 0] = np.where(has, means[0], 0) + np.arange(u0, u1, dtype=np.float32)
+    source[..., 1] = np.where(has, means[1], 0) + np.arange(v0, v1, dtype=np.float32)[:, None]
+    depth = np.where(has, means[2], np.float32(_FAR_M))
     return Warp((u0, v0, u1, v1), source, depth, alpha)
 
 
-def _nearest_only(x: Float, y: Float, z: Float, h: int, w: int) -> NDArray[np.bool_]:
-    index = np.rint(y).astype(np.int64) * w + np.rint(x).astype(np.int64)
-    buffer = np.full(h * w, _FAR_M, np.float64)
+def _project(
+    surface: Surface, T_camera_motion: Float, model: CameraModel
+) -> tuple[Image32, Image32, Image32, Image32]:
+    """Pixels u (N,), v (N,), depths (N,) [m] and first pixels (2, N) of what is in the image."""
+    rotation = T_camera_motion[:3, :3].astype(np.float32)
+    moved = rotation @ surface.columns + T_camera_motion[:3, 3:].astype(np.float32)
+    z = moved[2]
+    front = z > 0.05
+    z = np.where(front, z, np.float32(1))
+    x = moved[0] / z * np.float32(model.fx) + np.float32(model.cx)
+    y = moved[1] / z * np.float32(model.fy) + np.float32(model.cy)
+    inside = front & (x > 0) & (y > 0) & (x < model.width - 1) & (y < model.height - 1)
+    if inside.all():
+        return x, y, z, surface.places
+    return x[inside], y[inside], z[inside], surface.places[:, inside]
+
+
+def _nearest_only(x: Image32, y: Image32, z: Image32, h: int, w: int) -> NDArray[np.bool_]:
+    index = np.rint(y).astype(np.int32) * np.int32(w) + np.rint(x).astype(np.int32)
+    buffer = np.full(h * w, _FAR_M, np.float32)
     np.minimum.at(buffer, index, z)
-    nearest = cv2.erode(buffer.reshape(h, w).astype(np.float32), np.ones((3, 3), np.uint8))
-    return np.asarray(z < nearest.ravel()[index] + _SAME_SURFACE_M)
+    nearest = cv2.erode(buffer.reshape(h, w), _BOX)
+    return np.asarray(z < nearest.ravel()[index] + np.float32(_SAME_SURFACE_M))
 
 
 def _splat_bilinear(
-    x: Float, y: Float, values: Float, h: int, w: int
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    left, top = np.floor(x).astype(np.int64), np.floor(y).astype(np.int64)
-    fx, fy = x - left, y - top
-    base = top * w + left
+    x: Image32, y: Image32, values: tuple[Image32, ...], h: int, w: int
+) -> tuple[Image32, list[Image32]]:
+    """Spread values (N,) over the four pixels around each place: weights and sums (h, w)."""
+    left, top = np.floor(x), np.floor(y)
+    fx, fy = (x - left).astype(float), (y - top).astype(float)
+    base = top.astype(np.intp) * w + left.astype(np.intp)
+    gx, gy = 1 - fx, 1 - fy
     index = np.concatenate([base, base + 1, base + w, base + w + 1])
-    share = np.concatenate([(1 - fx) * (1 - fy), fx * (1 - fy), (1 - fx) * fy, fx * fy])
-    weight = np.bincount(index, share, h * w)[: h * w].reshape(h, w)
-    sums = [
-        np.bincount(index, share * np.tile(values[:, c], 4), h * w)[: h * w].reshape(h, w)
-        for c in range(values.shape[1])
-    ]
-    return weight.astype(np.float32), np.dstack(sums).astype(np.float32)
+    share = np.stack([gx * gy, fx * gy, gx * fy, fx * fy])
+
+    def spread(weights: Float) -> Image32:
+        return np.bincount(index, weights.ravel(), h * w)[: h * w].reshape(h, w).astype(np.float32)
+
+    return spread(share), [spread(share * v) for v in values]

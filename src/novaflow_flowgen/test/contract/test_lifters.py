@@ -1,5 +1,6 @@
 """What every lifter owes: accurate where it accepts, silent where it cannot see."""
 
+import cv2
 import numpy as np
 import pytest
 from ray_scene import Item, degrade, flow_error, make_scene, render_motion, rigid_motion
@@ -103,6 +104,67 @@ def test_what_vanishes_jumps_or_is_too_small_is_refused(films, name):
     with pytest.raises(TrackingError) as error:
         lift(name, scene, labels, film)
     assert error.value.code is Code.TRACKS_TOO_FEW
+
+
+class Watched:
+    """A film that is read in order, and counts how far."""
+
+    def __init__(self, video):
+        self.fps, self.steps = video.fps, len(video.frames)
+        self.height, self.width = video.frames.shape[1:3]
+        self.read, self._video = 0, video
+
+    def grays(self):
+        for frame in self._video.frames:
+            self.read += 1
+            yield cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY)
+
+    def colors(self):
+        return self._video.frames
+
+
+@pytest.mark.parametrize("name", backend_names("tracks"))
+def test_a_film_is_not_read_beyond_what_spoils_it(films, name):
+    scene, grounding, film = films["across", 1]
+    frames = film.frames.copy()
+    frames[6:] = frames[-1]
+    watched = Watched(Video(frames, 16.0))
+    with pytest.raises(TrackingError):
+        lift(name, scene, grounding, watched)
+    assert watched.read == 7
+
+
+def test_films_read_in_order_and_from_memory_give_the_same_flow(films):
+    scene, grounding, film = films["across", 1]
+    flows = [lift("klt", scene, grounding, v).flow for v in (film, Watched(film))]
+    assert (flows[0].points == flows[1].points).all()
+
+
+@pytest.mark.parametrize("roll", [0.0, 0.06])
+def test_a_camera_that_moves_or_rolls_is_told_from_an_object_that_does(films, roll):
+    scene, grounding, film = films["across", 1]
+    height, width = film.frames.shape[1:3]
+    middle = (width / 2, height / 2)
+    frames = []
+    for step, frame in enumerate(film.frames):
+        share = step / (len(film.frames) - 1)
+        shake = cv2.getRotationMatrix2D(middle, float(np.degrees(roll * share)), 1.0)
+        shake[:, 2] += [0.0 if roll else -40.0 * share, 0.0]
+        frames.append(
+            cv2.warpAffine(frame, shake, (width, height), borderMode=cv2.BORDER_REPLICATE)
+        )
+    moved = lift_or_code(scene, grounding, Video(np.stack(frames), film.fps))
+    assert moved == Code.LIFT_UNCERTAIN or moved["background_motion_px"] > 4.0
+    still = lift_or_code(scene, grounding, film)
+    assert still["background_motion_px"] < 1.0
+
+
+def lift_or_code(scene, grounding, video):
+    """Statistics of a lift, or the code of its refusal."""
+    try:
+        return lift("klt", scene, grounding, video).stats
+    except TrackingError as error:
+        return error.code
 
 
 @pytest.mark.parametrize("name", backend_names("tracks"))

@@ -8,7 +8,13 @@ from ray_scene import Item, make_scene
 from novaflow_core.errors import Code, VideoError
 from novaflow_core.video import Video
 from novaflow_flowgen.core.protocols import VideoRequest
-from novaflow_flowgen.core.video_file import VideoFiles, VideoSize, read_video, write_mp4
+from novaflow_flowgen.core.video_file import (
+    VideoFiles,
+    VideoReader,
+    VideoSize,
+    read_video,
+    write_mp4,
+)
 
 SIZE = VideoSize(160, 120)
 
@@ -62,6 +68,25 @@ def test_a_truncated_file_is_unreadable(tmp_path, share):
     path.write_bytes(data[: int(len(data) * share)])
     with pytest.raises(VideoError) as error:
         read_video(path, SIZE)
+    assert error.value.code is Code.VIDEO_UNREADABLE
+
+
+def test_reading_in_order_gives_the_frames_of_the_whole_video(tmp_path):
+    write_mp4(gradient_video(96, 320, 240), tmp_path / "a.mp4")
+    reader = VideoReader(tmp_path / "a.mp4", SIZE)
+    whole = read_video(tmp_path / "a.mp4", SIZE)
+    grays = list(reader.grays())
+    assert (reader.steps, reader.width, reader.height) == (41, 160, 120)
+    assert reader.fps == pytest.approx(whole.fps)
+    assert len(grays) == 41
+    for gray, frame in zip(grays, whole.frames, strict=True):
+        assert (gray == cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY)).all()
+
+
+def test_a_file_that_ends_before_the_frames_written_to_it_is_unreadable(tmp_path):
+    write_mp4(gradient_video(20), tmp_path / "a.mp4")
+    with pytest.raises(VideoError) as error:
+        list(VideoReader(tmp_path / "a.mp4", SIZE, length=41).grays())
     assert error.value.code is Code.VIDEO_UNREADABLE
 
 

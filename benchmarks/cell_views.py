@@ -1,0 +1,55 @@
+"""The first view of the simulated cell, rendered in this process: no graph, no robot.
+
+Images carry the sensors' noise and the camera's pose its calibration error, as on the topics.
+"""
+
+from __future__ import annotations
+
+import mujoco
+import numpy as np
+
+from novaflow_core.scene import RgbdView, Scene
+from novaflow_sim.backends import layout
+from novaflow_sim.backends.cell import Cell
+from novaflow_sim.backends.rendering import Renderer, camera_model
+from novaflow_sim.core.calibration import miscalibrated
+from novaflow_sim.core.depth_sensor import ColourSensor, DepthNoise, DepthSensor
+from novaflow_sim.core.settings import CellSettings
+
+INSTRUCTIONS = {
+    "cup": "put the cup on the saucer",
+    "insert": "insert the yellow block into the socket",
+}
+
+
+def cell_scene(task: str, seed: int, width: int = 1280, height: int = 720) -> Scene:
+    """What the cell's camera sees of a seed's layout before the arm moves."""
+    s = CellSettings(task=task, seed=seed, image_width=width, image_height=height)
+    cell = Cell(task, seed)
+    layout.apply_looks(cell.model, layout.layout_of(cell.model, task, seed))
+    renderer = Renderer(cell.model, width, height)
+    try:
+        mujoco.mj_kinematics(cell.model, cell.data)
+        mujoco.mj_camlight(cell.model, cell.data)
+        colour, depth = renderer.render(cell.data)
+    finally:
+        renderer.close()
+    noise = DepthNoise(
+        sigma_m=s.depth_noise_m,
+        edge_hole_rate=s.depth_edge_hole_rate,
+        misregistration_px=s.depth_misregistration_px,
+    )
+    depth_mm = DepthSensor(noise, width, height, seed=seed).measure(depth)
+    pose = miscalibrated(
+        layout.true_camera_pose(cell.model), s.extrinsic_error_m, s.extrinsic_error_deg, seed
+    )
+    view = RgbdView(
+        "camera",
+        "camera_color_optical_frame",
+        0,
+        ColourSensor(s.colour_noise, width, height, seed=seed).measure(colour),
+        np.where(depth_mm > 0, depth_mm / 1000.0, np.nan).astype(np.float32),
+        camera_model(width, height),
+        pose,
+    )
+    return Scene(f"{task}_{seed}", "base", (view,))
