@@ -16,6 +16,7 @@ from workspace.layout import FALLBACKS, INSTALL, PYTHON, ROOT, VENV
 from workspace.steps import Step, carry_out, digest, retry, run
 
 INTERFACE_FILES = ("*.msg", "*.srv", "*.action")
+COMPILED_FILES = ("*.cpp", "*.hpp", "*.h")
 BUILD_FILES = ("package.xml", "CMakeLists.txt", "setup.py", "setup.cfg", *INTERFACE_FILES)
 # rclpy needs C interfaces alone; without the C++ ones they are built in half the time.
 GENERATORS = ROOT / "fallback" / "generators"
@@ -86,7 +87,8 @@ def _sources() -> str:
     Python files are installed as links, so that only a new or removed one matters.
     """
     folders = [ROOT / "src", ROOT / "fallback"]
-    build = [f for folder in folders for name in BUILD_FILES for f in folder.rglob(name)]
+    files = (*BUILD_FILES, *COMPILED_FILES)
+    build = [f for folder in folders for name in files for f in folder.rglob(name)]
     build += GENERATORS.glob("*.cmake")
     linked = [*ROOT.glob("src/*/novaflow_*/**/*.py"), *ROOT.glob("src/*/scripts/*")]
     linked += [*ROOT.glob("src/*/config/*"), *ROOT.glob("launch/*.py"), *ROOT.glob("rviz/*")]

@@ -117,8 +117,9 @@ def _take(all_of: Linearisation, index: NDArray[np.int_]) -> Linearisation:
 def _step(at: Linearisation, damping: Array, smooth2: float) -> tuple[Array, Array]:
     """Damped Gauss-Newton steps (B, T, N) and the decrease (B,) that the model predicts."""
     batch, steps, count = at.gradient.shape
-    inner = np.full(steps, 2 * smooth2)
-    inner[[0, -1]] = smooth2
+    inner = np.zeros(steps)
+    inner[1:] += smooth2
+    inner[:-1] += smooth2
     diagonal = np.einsum("btii->bti", at.hessian) + inner[:, None]
     scale = damping[:, None, None] * diagonal
     band = np.zeros((batch, count + 1, steps, count))  # lower band storage: row k holds A[i + k, i]
