@@ -7,7 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -22,11 +22,17 @@ BUILD_FILES = ("package.xml", "CMakeLists.txt", "setup.py", "setup.cfg", *INTERF
 GENERATORS = ROOT / "fallback" / "generators"
 
 
-def setup(*, with_checks: bool = False, say_ready: bool = False) -> int:
+OPTIONS = ("pyroki",)  # a requirements file each, installed only on demand
+
+
+def setup(
+    *, with_checks: bool = False, options: Sequence[str] = (), say_ready: bool = False
+) -> int:
     """Bring the folder into a state in which everything runs; a second call does nothing.
 
     Args:
         with_checks: Install linters and pytest, too.
+        options: Names in OPTIONS to install, too.
         say_ready: Say so when there is nothing to do.
 
     Returns:
@@ -37,6 +43,7 @@ def setup(*, with_checks: bool = False, say_ready: bool = False) -> int:
         steps = _steps(world)
         if with_checks:
             steps.append(_checks_step())
+        steps += [_option_step(name, world) for name in options]
         if not all(_done(step) for step in ("venv", "packages", "build")):
             machine.require()
         if carry_out(steps):
@@ -79,6 +86,17 @@ def _steps(ros: str | None) -> list[Step]:
 def _checks_step() -> Step:
     file = ROOT / "requirements" / "dev.txt"
     return Step("checks", "linters and test tools", digest([file]), lambda: _pip("checks", [file]))
+
+
+def _option_step(name: str, ros: str | None) -> Step:
+    file = ROOT / "requirements" / f"{name}.txt"
+
+    def install() -> None:
+        # what is there stays as it is
+        pinned = _as_the_ros_python_has_it() if ros else ["-c", str(file.with_name("demo.txt"))]
+        _pip(name, [file], *pinned)
+
+    return Step(name, f"option {name}", digest([file]), install)
 
 
 def _sources() -> str:

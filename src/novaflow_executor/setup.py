@@ -27,6 +27,7 @@ setup(
         "novaflow.grasps": [f"antipodal = {NAME}.backends.antipodal:Antipodal"],
         "novaflow.motion": [
             f"banded_lm = {NAME}.backends.banded_lm:BandedLm",
+            f"pyroki = {NAME}.backends.pyroki:Pyroki",
             f"trajopt = {NAME}.backends.trajopt:Trajopt",
         ],
         "novaflow.robot": [f"ros2_control = {NAME}.backends.ros2_control:Ros2ControlDriver"],

@@ -107,7 +107,7 @@ class Model:
         keep: list[Any] = []
 
         def pointer(name: str, value: ArrayLike, kind: type, shape: tuple[int, ...]) -> int:
-            array = np.ascontiguousarray(value, kind)
+            array: NDArray[Any] = np.ascontiguousarray(value, kind)
             if array.shape != shape:
                 raise ShapeError(f"{name} is {array.shape}, wanted is {shape}")
             keep.append(array)
@@ -207,7 +207,7 @@ def follow(
     problems: Sequence[Problem],
     *,
     max_iterations: int = 40,
-    tolerance: float = 1e-4,
+    tolerance: float = 1e-5,
     threads: int = 1,
 ) -> list[Solution]:
     """Solve problems; each solution is the same as if it were solved alone.

@@ -11,7 +11,7 @@ from scipy.linalg.lapack import dpbsv
 
 from novaflow_core.errors import Code, ExecutionError
 from novaflow_executor.core.follow_cost import Linearisation, linearise, pose_error
-from novaflow_executor.core.motion import FollowProblem, FollowSolution
+from novaflow_executor.core.motion import FollowProblem, FollowSolution, first_guess
 from novaflow_executor.core.robot import RobotModel
 
 Array = NDArray[np.float64]
@@ -26,7 +26,7 @@ class BandedLm:
         tolerance: Relative decrease of the cost below which a problem is done.
     """
 
-    def __init__(self, robot: RobotModel, iterations: int = 40, tolerance: float = 1e-4) -> None:
+    def __init__(self, robot: RobotModel, iterations: int = 40, tolerance: float = 1e-5) -> None:
         """Keep the arm and the limits of the iteration."""
         self.robot = robot
         self.iterations = iterations
@@ -41,7 +41,7 @@ class BandedLm:
         problems = list(problems)
         if not problems:
             return []
-        q = np.stack([_initial(p) for p in problems])
+        q = np.stack([first_guess(p) for p in problems])
         if not np.isfinite(q).all():
             raise ExecutionError(
                 Code.OPTIMISATION_FAILED, "the first guess of a path is not finite"
@@ -96,13 +96,6 @@ class BandedLm:
             orientation_error_rad=np.linalg.norm(error[:, 3:], axis=1),
             clearance_m=problem.collision.clearance(q, problem.weights.margin_m),
         )
-
-
-def _initial(problem: FollowProblem) -> Array:
-    if problem.q_initial is not None:
-        return np.array(problem.q_initial, float)
-    share = np.linspace(0, 1, len(problem.T_base_tcp))[:, None]
-    return (1 - share) * problem.q_start + share * problem.q_end
 
 
 def _take(all_of: Linearisation, index: NDArray[np.int_]) -> Linearisation:

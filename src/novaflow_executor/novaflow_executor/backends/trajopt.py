@@ -30,6 +30,9 @@ class Trajopt:
         tolerance: Relative decrease of the cost below which a problem is done.
         threads: That a batch is shared by.
 
+    Attributes:
+        instruction_set: That the kernel runs on here: "avx512", "avx2" or "portable".
+
     Raises:
         PlatformError: UNAVAILABLE if the kernel is not built, naming the command that builds it.
     """
@@ -38,7 +41,7 @@ class Trajopt:
         self,
         robot: RobotModel,
         iterations: int = 40,
-        tolerance: float = 1e-4,
+        tolerance: float = 1e-5,
         threads: int = 1,
     ) -> None:
         """Load the kernel and describe the arm to it."""
@@ -50,7 +53,7 @@ class Trajopt:
                 f"motion backend 'trajopt' needs the package novaflow_trajopt ({error}); build it "
                 "with `./novaflow setup`, or `colcon build` in a ROS 2 workspace",
             ) from error
-        kernel.instruction_set()  # loads the library
+        self.instruction_set = kernel.instruction_set()
         self._kernel = kernel
         self.robot = robot
         self.iterations, self.tolerance, self.threads = iterations, tolerance, threads

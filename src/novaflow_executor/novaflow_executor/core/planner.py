@@ -107,7 +107,7 @@ class MotionPlanner:
         settings_path: str,
         *,
         grasps: str = "antipodal",
-        motion: str = "banded_lm",
+        motion: str = "trajopt",
         speed: float = 0.5,
     ) -> MotionPlanner:
         """Build from /robot_description, the robot's YAML file and names of backends.
