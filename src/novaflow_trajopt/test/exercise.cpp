@@ -130,7 +130,8 @@ struct Task {
   }
 };
 
-void compare_gradient(const Cell &cell) {
+// Returns the share of the gradient that differs.
+double compare_gradient(const Cell &cell) {
   constexpr int kSteps = 12;
   Task task(cell, kSteps, true);
   const int size = kSteps * cell.joints;
@@ -153,8 +154,7 @@ void compare_gradient(const Cell &cell) {
     const double numeric = (plus - minus) / (2 * h);
     off += std::fabs(numeric - gradient[k]) > 1e-3 * (1.0 + std::fabs(numeric));
   }
-  // Distances have kinks, and a segment inside a box is met by its middle, not its deepest point.
-  expect(off <= size / 5, "gradient against finite differences");
+  return double(off) / size;
 }
 
 void compare_batch(const Cell &cell, int steps) {
@@ -222,9 +222,10 @@ void refuse_bad_input(const Cell &cell) {
 int main() {
   for (const char *target : {"avx512", "avx2", "portable"}) {
     if (novaflow_trajopt_use_target(target) != NOVAFLOW_TRAJOPT_OK) continue;
+    double off = 0.0;
     for (const int joints : {1, 2, 6, 7, 8, 12, 16}) {
       Cell cell(joints, 3 * joints, 2, 2), bare(joints, 0, 0, 0);
-      compare_gradient(cell);
+      off += compare_gradient(cell) / 7;
       for (const int steps : {1, 2, 9, 41}) {
         compare_batch(cell, steps);
         compare_batch(bare, steps);
@@ -238,7 +239,9 @@ int main() {
       }
       expect(clearance[0] == clearance[16], "equal configurations, equal clearance");
     }
-    std::printf("%s: done\n", target);
+    std::printf("%s: done; %.1f %% of gradients off\n", target, 100 * off);
+    // Distances have kinks, and a segment inside a box is met by its middle, not its deepest point.
+    expect(off < 0.1, "gradient against finite differences");
   }
   return failures == 0 ? 0 : 1;
 }

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from scipy.linalg.lapack import dpbsv
 
 from novaflow_core.errors import Code, ExecutionError
+from novaflow_executor.core.collision import CollisionModel
 from novaflow_executor.core.follow_cost import Linearisation, linearise, pose_error
 from novaflow_executor.core.motion import FollowProblem, FollowSolution, first_guess
 from novaflow_executor.core.robot import RobotModel
@@ -79,6 +80,10 @@ class BandedLm:
             self._solution(p, q[i], float(here.cost[i]), int(spent[i]))
             for i, p in enumerate(problems)
         ]
+
+    def clearance(self, collision: CollisionModel, q: Array, cap_m: float = 0.05) -> Array:
+        """Smallest distances; see `MotionSolver`."""
+        return collision.clearance(q, cap_m)
 
     def _solution(
         self, problem: FollowProblem, q: Array, cost: float, spent: int

@@ -112,6 +112,10 @@ class Pyroki:
         """Solve problems one after the other; see `MotionSolver`."""
         return [self.solve(problem) for problem in problems]
 
+    def clearance(self, collision: CollisionModel, q: Array, cap_m: float = 0.05) -> Array:
+        """Smallest distances, by NumPy; see `MotionSolver`."""
+        return collision.clearance(q, cap_m)
+
     def optimise(self, problem: FollowProblem) -> tuple[Array, int]:
         """Path (T, N) and the number of iterations; computed in single precision.
 

@@ -101,7 +101,7 @@ class Trajopt:
         return self._kernel.linearise(self._posed(problem))
 
     def clearance(self, collision: CollisionModel, q: Array, cap_m: float = 0.05) -> Array:
-        """Smallest distance (S,) [m] of configurations (S, N), at most `cap_m`."""
+        """Smallest distances; see `MotionSolver`."""
         return self._kernel.clearance(self._model(collision), np.atleast_2d(q), cap_m)
 
     def _posed(self, problem: FollowProblem) -> novaflow_trajopt.Problem:

@@ -107,3 +107,7 @@ class MotionSolver(Protocol):
     def solve_batch(self, problems: list[FollowProblem]) -> list[FollowSolution]:
         """Solve problems of one length T; the i-th solution equals `solve` of the i-th problem."""
         ...
+
+    def clearance(self, collision: CollisionModel, q: Array, cap_m: float = 0.05) -> Array:
+        """Smallest distance (S,) [m] of configurations (S, N) to anything, at most `cap_m`."""
+        ...

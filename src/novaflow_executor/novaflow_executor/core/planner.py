@@ -244,11 +244,12 @@ class MotionPlanner:
         descent[-1] = carry[0]
         before = _with_target(scene, scored.shape, np.eye(4))
         after = _with_target(scene, scored.shape, pair.motion.poses[-1])
-        free = free_path(CollisionModel(self.robot, before, opening), q_now, descent[0], "approach")
+        measure = self.solver.clearance
+        model = CollisionModel(self.robot, before, opening)
+        free = free_path(model, q_now, descent[0], "approach", clearance=measure)
         retreat = self._retreat(carry[-1], scene, opening)
-        home = free_path(
-            CollisionModel(self.robot, after, opening), retreat[-1], self.home, "return"
-        )
+        model = CollisionModel(self.robot, after, opening)
+        home = free_path(model, retreat[-1], self.home, "return", clearance=measure)
         s = self.settings
         open_, close = (
             GripperCommand(opening, gripper.max_force),
@@ -308,7 +309,7 @@ class MotionPlanner:
         for direction in (-T_base_tcp[:3, 2], scene.support.normal):
             for share in (1.0, 0.7):
                 path = straight(self.robot, q_end, T_base_tcp, share * length * direction)
-                if path is not None and model.clearance(path).min() > -0.002:
+                if path is not None and self.solver.clearance(model, path).min() > -0.002:
                     return path
         raise ExecutionError(
             Code.APPROACH_NOT_FOUND,
