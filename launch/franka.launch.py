@@ -46,7 +46,7 @@ ARGUMENTS = [
     DeclareLaunchArgument("video", default_value="storyboard", description="video backend"),
     DeclareLaunchArgument("selection", default_value="critic", description="selection backend"),
     DeclareLaunchArgument("grasps", default_value="antipodal", description="grasp backend"),
-    DeclareLaunchArgument("motion", default_value="banded_lm", description="motion backend"),
+    DeclareLaunchArgument("motion", default_value="trajopt", description="motion backend"),
     DeclareLaunchArgument("candidates", default_value="8", description="imagined per goal"),
     DeclareLaunchArgument(
         "record", default_value="true", choices=BOOLEAN, description="write a bag of each run"

@@ -36,7 +36,7 @@ def main(arguments: list[str]) -> int:
 
 def _carry_out(command: str, rest: list[str]) -> int:
     if command == "setup":
-        return install.setup(say_ready=True)
+        return install.setup(options=_options(rest), say_ready=True)
     if command == "test":
         install.setup(with_checks=True)
         return checks.run_all(rest)
@@ -50,6 +50,18 @@ def _carry_out(command: str, rest: list[str]) -> int:
     python = variables["NOVAFLOW_VENV_PYTHON"]
     sys.stdout.flush()
     os.execve(python, [python, "-P", "-m", "novaflow_bringup.cli", command, *rest], variables)
+
+
+def _options(rest: list[str]) -> list[str]:
+    """Names after each --with."""
+    names = rest[1::2]
+    known = ", ".join(install.OPTIONS)
+    if any(word != "--with" for word in rest[::2]) or len(names) < len(rest) - len(names):
+        raise SetupError(f"setup takes only --with NAME; names: {known}", status=2)
+    for name in names:
+        if name not in install.OPTIONS:
+            raise SetupError(f"there is no option '{name}'; there are: {known}", status=2)
+    return names
 
 
 def _require_cell(name: str) -> None:

@@ -11,6 +11,7 @@ from workspace import environment
 from workspace.layout import PYTHON, ROOT, VENV
 
 CODE = ["src", "launch", "workspace", "benchmarks"]
+WHOLE = ["src/novaflow_core/novaflow_core", "src/novaflow_trajopt/novaflow_trajopt"]  # for mypy
 PROSE = ["README.md", "docs", "src", "launch", "workspace", "benchmarks", "requirements"]
 
 
@@ -45,7 +46,7 @@ def _linters() -> list[tuple[str, list[str]]]:
     return [
         ("ruff check", [f"{tool}ruff", "check", "--quiet", "--output-format", "concise", *code]),
         ("ruff format", [f"{tool}ruff", "format", "--check", "--output-format", "concise", *code]),
-        ("mypy, strict", [f"{tool}mypy", "src/novaflow_core/novaflow_core", "workspace", *cores]),
+        ("mypy, strict", [f"{tool}mypy", *WHOLE, "workspace", *cores]),
         ("import-linter", [f"{tool}lint-imports"]),
         ("codespell", [f"{tool}codespell", *prose]),
     ]

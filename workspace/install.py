@@ -7,7 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -16,16 +16,23 @@ from workspace.layout import FALLBACKS, INSTALL, PYTHON, ROOT, VENV
 from workspace.steps import Step, carry_out, digest, retry, run
 
 INTERFACE_FILES = ("*.msg", "*.srv", "*.action")
+COMPILED_FILES = ("*.cpp", "*.hpp", "*.h")
 BUILD_FILES = ("package.xml", "CMakeLists.txt", "setup.py", "setup.cfg", *INTERFACE_FILES)
 # rclpy needs C interfaces alone; without the C++ ones they are built in half the time.
 GENERATORS = ROOT / "fallback" / "generators"
 
 
-def setup(*, with_checks: bool = False, say_ready: bool = False) -> int:
+OPTIONS = ("pyroki",)  # a requirements file each, installed only on demand
+
+
+def setup(
+    *, with_checks: bool = False, options: Sequence[str] = (), say_ready: bool = False
+) -> int:
     """Bring the folder into a state in which everything runs; a second call does nothing.
 
     Args:
         with_checks: Install linters and pytest, too.
+        options: Names in OPTIONS to install, too.
         say_ready: Say so when there is nothing to do.
 
     Returns:
@@ -36,6 +43,7 @@ def setup(*, with_checks: bool = False, say_ready: bool = False) -> int:
         steps = _steps(world)
         if with_checks:
             steps.append(_checks_step())
+        steps += [_option_step(name, world) for name in options]
         if not all(_done(step) for step in ("venv", "packages", "build")):
             machine.require()
         if carry_out(steps):
@@ -80,13 +88,25 @@ def _checks_step() -> Step:
     return Step("checks", "linters and test tools", digest([file]), lambda: _pip("checks", [file]))
 
 
+def _option_step(name: str, ros: str | None) -> Step:
+    file = ROOT / "requirements" / f"{name}.txt"
+
+    def install() -> None:
+        # what is there stays as it is
+        pinned = _as_the_ros_python_has_it() if ros else ["-c", str(file.with_name("demo.txt"))]
+        _pip(name, [file], *pinned)
+
+    return Step(name, f"option {name}", digest([file]), install)
+
+
 def _sources() -> str:
     """What a new build depends on: build files and interfaces by content, the others by name.
 
     Python files are installed as links, so that only a new or removed one matters.
     """
     folders = [ROOT / "src", ROOT / "fallback"]
-    build = [f for folder in folders for name in BUILD_FILES for f in folder.rglob(name)]
+    files = (*BUILD_FILES, *COMPILED_FILES)
+    build = [f for folder in folders for name in files for f in folder.rglob(name)]
     build += GENERATORS.glob("*.cmake")
     linked = [*ROOT.glob("src/*/novaflow_*/**/*.py"), *ROOT.glob("src/*/scripts/*")]
     linked += [*ROOT.glob("src/*/config/*"), *ROOT.glob("launch/*.py"), *ROOT.glob("rviz/*")]

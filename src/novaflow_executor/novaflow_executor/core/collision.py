@@ -15,7 +15,24 @@ from novaflow_executor.core.distances import segment_box, segment_plane, segment
 from novaflow_executor.core.robot import RobotModel
 
 Array = NDArray[np.float64]
-PLANE = 0  # column of the support in `Allowed`-style masks; box k is column k + 1
+PLANE = 0  # column of the support in `meets`; box k is column k + 1, obstacles follow
+
+
+@dataclass(frozen=True)
+class Capsule:
+    """An obstacle in the shape of a capsule, or of a sphere where both ends coincide.
+
+    Attributes:
+        name: e.g. "other_2".
+        a: (3,) first end [m], base frame.
+        b: (3,) second end [m].
+        radius: [m].
+    """
+
+    name: str
+    a: Array
+    b: Array
+    radius: float
 
 
 @dataclass(frozen=True)
@@ -25,7 +42,7 @@ class Carried:
     Attributes:
         points: (P, 3) centres [m], TCP frame.
         radius: Of all spheres [m].
-        ignored: Names of boxes that it may touch; "support" for the plane.
+        ignored: Names of obstacles that it may touch; "support" for the plane.
     """
 
     points: Array
@@ -63,7 +80,20 @@ class CollisionModel:
         scene: Plane and boxes in the base frame; None for self-collision only.
         opening_m: Of the gripper.
         carried: The held object, if any.
-        ignore: Names of boxes that nothing is checked against.
+        ignore: Names of obstacles that nothing is checked against.
+        obstacles: Further obstacles than the scene's boxes.
+
+    Attributes:
+        frame: (C,) that capsule moves with, 0..N.
+        a: (C, 3) first ends [m], in that frame.
+        b: (C, 3) second ends [m].
+        radius: (C,) [m].
+        pairs: (P, 2) capsules that must not touch each other.
+        plane: The support, if there is a scene.
+        T_box_base: (B, 4, 4).
+        box_half: (B, 3) half extents [m].
+        obstacles: (O, 7) both ends and radius [m], base frame.
+        meets: (C, 1 + B + O) whether a capsule is checked against plane, boxes and obstacles.
     """
 
     def __init__(
@@ -73,6 +103,7 @@ class CollisionModel:
         opening_m: float,
         carried: Carried | None = None,
         ignore: Collection[str] = (),
+        obstacles: Collection[Capsule] = (),
     ) -> None:
         """Lay out capsules, spheres, boxes and the pairs to look at."""
         self.robot = robot
@@ -86,22 +117,25 @@ class CollisionModel:
         self.frame, self.a, self.b, self.radius = frame, a, b, radius
         boxes = [box for box in scene.boxes if box.name not in ignore] if scene else []
         self.box_names = tuple(box.name for box in boxes)
-        self._box_inverse = (
+        self.T_box_base = (
             se3.inverse(np.stack([box.T_planning_box for box in boxes]))
             if boxes
             else np.zeros((0, 4, 4))
         )
-        self._box_half = np.array([box.size for box in boxes], float).reshape(-1, 3) / 2
-        self._plane = None if scene is None else scene.support
+        self.box_half = np.array([box.size for box in boxes], float).reshape(-1, 3) / 2
+        self.plane = None if scene is None else scene.support
+        others = [item for item in obstacles if item.name not in ignore]
+        rows = [[*item.a, *item.b, item.radius] for item in others]
+        self.obstacles = np.array(rows, float).reshape(-1, 7)
+        names = ("support", *self.box_names, *(item.name for item in others))
         # the bolted part of the arm and the first link on it stand next to the support
-        reach = np.repeat((frame > 1)[:, None], len(boxes) + 1, axis=1)
+        meets = np.repeat((frame > 1)[:, None], len(names), axis=1)
         if carried is not None:
-            skipped = [n in carried.ignored for n in ("support", *self.box_names)]
-            reach[self._arm_count :] &= ~np.array(skipped)
-        self._reach = reach
-        self._pair_i, self._pair_j = self._self_pairs()
+            meets[self._arm_count :] &= ~np.array([name in carried.ignored for name in names])
+        self.meets = meets
+        self.pairs = self._self_pairs()
 
-    def _self_pairs(self) -> tuple[NDArray[np.int_], NDArray[np.int_]]:
+    def _self_pairs(self) -> NDArray[np.int_]:
         """Pairs of the arm's capsules two or more joints apart that are free at home."""
         frame = self.frame[: self._arm_count]
         i, j = np.triu_indices(self._arm_count, 1)
@@ -110,7 +144,7 @@ class CollisionModel:
         ends = self._ends(self.robot.home[None])
         distance, _, _ = segment_segment(ends[0][:, i], ends[1][:, i], ends[0][:, j], ends[1][:, j])
         free = (distance[0] - self.radius[i] - self.radius[j]) > 0.005
-        return i[free], j[free]
+        return np.stack([i[free], j[free]], axis=1)
 
     def _ends(self, q: Array) -> tuple[Array, Array]:
         return self._ends_of(*self.robot.frames(q))
@@ -135,9 +169,13 @@ class CollisionModel:
         """
         a, b = self._ends_of(rotation, origin)
         parts = [self._self_contacts(a, b, margin_m)]
-        if scene and self._plane is not None:
+        if scene and self.plane is not None:
             parts.append(self._plane_contacts(a, b, margin_m))
             parts += [self._box_contacts(a, b, k, margin_m) for k in range(len(self.box_names))]
+        if scene:
+            parts += [
+                self._obstacle_contacts(a, b, k, margin_m) for k in range(len(self.obstacles))
+            ]
         return Contacts(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
 
     def clearance(self, q: Array, cap_m: float = 0.05) -> Array:
@@ -151,7 +189,7 @@ class CollisionModel:
         return out
 
     def _self_contacts(self, a: Array, b: Array, margin: float) -> Contacts:
-        i, j = self._pair_i, self._pair_j
+        i, j = self.pairs.T
         middle, half = 0.5 * (a + b), 0.5 * np.linalg.norm(self.b - self.a, axis=1)
         coarse = np.linalg.norm(middle[:, i] - middle[:, j], axis=-1) - (
             half[i] + half[j] + self.radius[i] + self.radius[j]
@@ -174,18 +212,18 @@ class CollisionModel:
         )
 
     def _plane_contacts(self, a: Array, b: Array, margin: float) -> Contacts:
-        assert self._plane is not None
-        height, point = segment_plane(a, b, self._plane.normal, self._plane.offset)
-        s, c = np.nonzero((height - self.radius < margin) & self._reach[:, PLANE])
-        normal = np.broadcast_to(self._plane.normal, (len(s), 3))
+        assert self.plane is not None
+        height, point = segment_plane(a, b, self.plane.normal, self.plane.offset)
+        s, c = np.nonzero((height - self.radius < margin) & self.meets[:, PLANE])
+        normal = np.broadcast_to(self.plane.normal, (len(s), 3))
         return self._against_scene(s, c, height[s, c] - self.radius[c], normal, point[s, c])
 
     def _box_contacts(self, a: Array, b: Array, k: int, margin: float) -> Contacts:
-        inverse, half = self._box_inverse[k], self._box_half[k]
+        inverse, half = self.T_box_base[k], self.box_half[k]
         middle = 0.5 * (a + b) @ inverse[:3, :3].T + inverse[:3, 3]
         outside = np.linalg.norm(np.maximum(np.abs(middle) - half, 0), axis=-1)
         length = 0.5 * np.linalg.norm(self.b - self.a, axis=1)
-        s, c = np.nonzero((outside - length - self.radius < margin) & self._reach[:, k + 1])
+        s, c = np.nonzero((outside - length - self.radius < margin) & self.meets[:, k + 1])
         local_a, local_b = se3.apply(inverse, a[s, c]), se3.apply(inverse, b[s, c])
         distance, point, normal = segment_box(local_a, local_b, half)
         distance = distance - self.radius[c]
@@ -198,6 +236,16 @@ class CollisionModel:
             normal[close] @ back[:3, :3].T,
             se3.apply(back, point[close]),
         )
+
+    def _obstacle_contacts(self, a: Array, b: Array, k: int, margin: float) -> Contacts:
+        fixed_a, fixed_b, radius = np.split(self.obstacles[k], [3, 6])
+        distance, from_, to = segment_segment(
+            np.broadcast_to(fixed_a, a.shape), np.broadcast_to(fixed_b, a.shape), a, b
+        )
+        normal = (to - from_) / np.maximum(distance, 1e-9)[..., None]
+        distance = distance - self.radius - radius
+        s, c = np.nonzero((distance < margin) & self.meets[:, 1 + len(self.box_half) + k])
+        return self._against_scene(s, c, distance[s, c], normal[s, c], to[s, c])
 
     def _against_scene(
         self, s: NDArray[np.int_], c: NDArray[np.int_], distance: Array, normal: Array, point: Array

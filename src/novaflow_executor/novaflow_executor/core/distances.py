@@ -28,8 +28,10 @@ def segment_plane(a: Array, b: Array, normal: Array, offset: float) -> tuple[Arr
 def segment_box(a: Array, b: Array, half: Array) -> tuple[Array, Array, Array]:
     """Exact distance between segments and boxes that are centred and aligned with the axes.
 
-    The squared distance along a segment is convex; its derivative is piecewise linear with breaks
-    where the segment crosses a face's plane. The root lies in the piece where its sign changes.
+    The squared distance along a segment is convex; its derivative is continuous and piecewise
+    linear, with breaks where the segment crosses a face's plane. It vanishes at the minimum: on a
+    whole interval where the segment is parallel to a face, or inside, whose middle then stands for
+    it.
 
     Args:
         a: (*B, 3) first ends in the box's frame [m].
@@ -56,25 +58,10 @@ def segment_box(a: Array, b: Array, half: Array) -> tuple[Array, Array, Array]:
     points = a[..., None, :] + breaks[..., None] * d[..., None, :]
     excess = points - np.clip(points, -half[..., None, :], half[..., None, :])
     slope = np.einsum("...ki,...i->...k", excess, d)
-    # last break with a negative slope and first with a positive one enclose the minimum
-    before = np.maximum((slope < -1e-12).sum(axis=-1) - 1, 0)
-    after = np.minimum(7, 8 - np.maximum((slope > 1e-12).sum(axis=-1), 1))
-    after = np.maximum(after, before)
-    t0, t1, s0, s1 = (
-        _pick(breaks, before),
-        _pick(breaks, after),
-        _pick(slope, before),
-        _pick(slope, after),
-    )
-    span = s1 - s0
-    share = np.where(span > 1e-15, np.clip(-s0 / np.where(span > 1e-15, span, 1.0), 0, 1), 0.5)
-    inner = (np.abs(slope) <= 1e-12) & (np.abs(excess).max(axis=-1) < 1e-12)
-    # passing through the box, the middle of the part inside stands for the deepest point
-    first = np.argmax(inner, axis=-1)
-    last = 7 - np.argmax(inner[..., ::-1], axis=-1)
-    middle = 0.5 * (_pick(breaks, first) + _pick(breaks, last))
-    t = np.where(inner.any(axis=-1), middle, t0 + share * (t1 - t0))
-    closest = a + t[..., None] * d
+    falling, rising = (slope < -1e-12).sum(axis=-1), (slope > 1e-12).sum(axis=-1)
+    first = _root(breaks, slope, falling)
+    last = _root(breaks, slope, 8 - rising)
+    closest = a + (0.5 * (first + last))[..., None] * d
     gap = closest - np.clip(closest, -half, half)
     distance = np.linalg.norm(gap, axis=-1)
     depth = half - np.abs(closest)
@@ -110,6 +97,20 @@ def segment_segment(a1: Array, b1: Array, a2: Array, b2: Array) -> tuple[Array, 
     t = np.clip(t, 0, 1)
     p1, p2 = a1 + s[..., None] * d1, a2 + t[..., None] * d2
     return np.linalg.norm(p2 - p1, axis=-1), p1, p2
+
+
+def _root(breaks: Array, slope: Array, after: NDArray[np.int_]) -> Array:
+    """Where the slope crosses zero (*B,) between the breaks `after - 1` and `after`."""
+    low, high = np.maximum(after - 1, 0), np.minimum(after, breaks.shape[-1] - 1)
+    t0, t1, s0, s1 = (
+        _pick(breaks, low),
+        _pick(breaks, high),
+        _pick(slope, low),
+        _pick(slope, high),
+    )
+    rise = s1 - s0
+    share = np.where(rise > 1e-15, -s0 / np.where(rise > 1e-15, rise, 1.0), 0.0)
+    return np.asarray(t0 + np.clip(share, 0.0, 1.0) * (t1 - t0))
 
 
 def _pick(values: Array, index: NDArray[np.int_]) -> Array:

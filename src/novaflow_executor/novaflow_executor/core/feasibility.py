@@ -183,7 +183,7 @@ class FeasibilityCheck:
             if back is None:
                 jumped += 1
                 continue
-            clearance = float(self.model(both[i].width_m).clearance(back).min())
+            clearance = float(self.solver.clearance(self.model(both[i].width_m), back).min())
             if clearance < 0:
                 blocked += 1
                 continue
@@ -333,7 +333,7 @@ class FeasibilityCheck:
         openings = np.array([g.width_m for g in grasps])
         for model in {id(self.model(o)): self.model(o) for o in openings}.values():
             mine = np.array([self.model(o) is model for o in openings])
-            out[mine] = model.clearance(q[mine])
+            out[mine] = self.solver.clearance(model, q[mine])
         return out
 
     def _comfort(self, q: Array) -> Array:

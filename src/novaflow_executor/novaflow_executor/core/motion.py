@@ -62,6 +62,14 @@ class FollowProblem:
     q_initial: Array | None = None
 
 
+def first_guess(problem: FollowProblem) -> Array:
+    """Path (T, N) [rad] that a solver starts from: `q_initial`, or the line between the ends."""
+    if problem.q_initial is not None:
+        return np.array(problem.q_initial, float)
+    share = np.linspace(0, 1, len(problem.T_base_tcp))[:, None]
+    return np.asarray((1 - share) * problem.q_start + share * problem.q_end)
+
+
 @dataclass(frozen=True)
 class FollowSolution:
     """A joint path and how good it is.
@@ -98,4 +106,8 @@ class MotionSolver(Protocol):
 
     def solve_batch(self, problems: list[FollowProblem]) -> list[FollowSolution]:
         """Solve problems of one length T; the i-th solution equals `solve` of the i-th problem."""
+        ...
+
+    def clearance(self, collision: CollisionModel, q: Array, cap_m: float = 0.05) -> Array:
+        """Smallest distance (S,) [m] of configurations (S, N) to anything, at most `cap_m`."""
         ...

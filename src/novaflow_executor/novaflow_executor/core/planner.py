@@ -107,7 +107,7 @@ class MotionPlanner:
         settings_path: str,
         *,
         grasps: str = "antipodal",
-        motion: str = "banded_lm",
+        motion: str = "trajopt",
         speed: float = 0.5,
     ) -> MotionPlanner:
         """Build from /robot_description, the robot's YAML file and names of backends.
@@ -300,7 +300,7 @@ class MotionPlanner:
         Raises:
             ExecutionError: APPROACH_NOT_FOUND, with what is in the way.
         """
-        waypoints = free_path(collision, q_from, q_to, name)
+        waypoints = free_path(collision, q_from, q_to, name, clearance=self.solver.clearance)
         limits = TimingLimits(self.settings.speed, self.settings.free_m_s)
         pieces = [
             time_path(self.robot, waypoints[i : i + 2], limits) for i in range(len(waypoints) - 1)
@@ -315,7 +315,7 @@ class MotionPlanner:
         for direction in (-T_base_tcp[:3, 2], scene.support.normal):
             for share in (1.0, 0.7):
                 path = straight(self.robot, q_end, T_base_tcp, share * length * direction)
-                if path is not None and model.clearance(path).min() > -0.002:
+                if path is not None and self.solver.clearance(model, path).min() > -0.002:
                     return path
         raise ExecutionError(
             Code.APPROACH_NOT_FOUND,

@@ -113,6 +113,10 @@ class RobotModel:
         """Number of moving joints N."""
         return len(self.joint_names)
 
+    def joint_table(self) -> tuple[Array, Array, NDArray[np.bool_]]:
+        """Of each joint: its pose (N, 4, 4) in the frame before [m], axis (N, 3), if it turns."""
+        return se3.from_rt(self._rotation, self._translation), self._axis, self._revolute
+
     def frames(self, q: ArrayLike) -> tuple[Array, Array]:
         """Rotations (*B, N+1, 3, 3) and origins (*B, N+1, 3) [m] of all frames, base frame."""
         q = np.asarray(q, float)

@@ -15,7 +15,7 @@ class ExecutorSettings(Ros2ControlSettings):
 
     robot: str = setting("ros2_control", "backend of the stage robot")
     grasps: str = setting("antipodal", "backend of the stage grasps")
-    motion: str = setting("banded_lm", "backend of the stage motion")
+    motion: str = setting("trajopt", "backend of the stage motion")
     robot_file: str = setting(
         "", "YAML of tip, TCP, capsules, gripper and limits; empty: the installed FR3 with a 2F-85"
     )

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from novaflow_core import se3
-from novaflow_executor.core.collision import Carried, CollisionModel
+from novaflow_executor.core.collision import Capsule, Carried, CollisionModel
 from novaflow_executor.core.distances import segment_box, segment_plane, segment_segment
 
 
@@ -25,6 +25,21 @@ def test_segment_box_is_exact(seed):
     step = point + 1e-4 * normal
     away = np.linalg.norm(step - np.clip(step, -half, half), axis=-1)
     assert np.allclose((away - distance)[outside], 1e-4, atol=1e-7)
+
+
+@given(seed=st.integers(0, 10_000))
+@settings(max_examples=30, deadline=None)
+def test_segment_parallel_to_a_face_is_exact(seed):
+    rng = np.random.default_rng(seed)
+    a, b = rng.normal(0, 1, (2, 50, 3))
+    b[:, 2] = a[:, 2] = rng.uniform(-2, 2, 50)
+    half = rng.uniform(0.05, 1.0, 3)
+    distance, point, _ = segment_box(a, b, half)
+    along = a + np.linspace(0, 1, 1001)[:, None, None] * (b - a)
+    sampled = np.linalg.norm(along - np.clip(along, -half, half), axis=-1).min(axis=0)
+    assert np.abs(np.maximum(distance, 0) - sampled).max() < 5e-3
+    backwards = segment_box(b, a, half)[1]
+    assert np.allclose(point, backwards, atol=1e-6)  # the middle of all closest points
 
 
 @given(seed=st.integers(0, 10_000))
@@ -75,6 +90,22 @@ def test_carried_object_reaches_further_than_the_gripper(robot, make_scene):
     assert full == pytest.approx(0.0, abs=1e-3)
     may = Carried(np.array([[0, 0, 0.06]]), 0.02, frozenset({"support", "other_1"}))
     assert CollisionModel(robot, scene, 0.04, may).clearance(robot.home[None], 0.1)[0] > 0.02
+
+
+def test_spheres_and_rods_are_obstacles_too(robot, make_scene):
+    tcp = robot.tcp(robot.home)[:3, 3]
+    below, along = np.array([0, 0, -0.082]), np.array([0, 0.3, 0])
+    ball = Capsule("ball", tcp + below, tcp + below, 0.05)
+    rod = Capsule("rod", tcp + below - along, tcp + below + along, 0.05)  # under both fingers
+    free, near, nearer = (
+        CollisionModel(robot, make_scene(), 0.04, None, (), obstacles).clearance(
+            robot.home[None], 0.3
+        )[0]
+        for obstacles in ((), (ball,), (ball, rod))
+    )
+    assert free > near > nearer > 0
+    skipped = CollisionModel(robot, make_scene(), 0.04, None, ("ball", "rod"), (ball, rod))
+    assert skipped.clearance(robot.home[None], 0.3)[0] == free
 
 
 def test_clearance_does_not_depend_on_the_batch(robot, make_scene):
