@@ -22,14 +22,17 @@ from novaflow_core.grounding import (
     Grounding,
     Role,
 )
+from novaflow_core.relations import view_axes
 from novaflow_core.scene import Plane, RgbdView, Scene
 from novaflow_core.task import ObjectPhrase, TaskSpec
 from novaflow_perception.core import colour, plane, segmentation, shape
-from novaflow_perception.core.choice import ChoiceSettings, Thing, choose
+from novaflow_perception.core.choice import Chooser, ChoiceSettings
 from novaflow_perception.core.colour import ColourSettings
 from novaflow_perception.core.geometry import upright_box
 from novaflow_perception.core.segmentation import SegmentationSettings
 from novaflow_perception.core.surface import Surface, surface_of
+from novaflow_perception.core.telling_apart import TellingSettings
+from novaflow_perception.core.thing import Thing
 
 Labels = NDArray[np.int32]
 _MAX_OBJECTS = 200  # labels are bytes, and two are taken
@@ -42,6 +45,7 @@ class TabletopSettings:
     segmentation: SegmentationSettings = field(default_factory=SegmentationSettings)
     colours: ColourSettings = field(default_factory=ColourSettings)
     choice: ChoiceSettings = field(default_factory=ChoiceSettings)
+    telling: TellingSettings = field(default_factory=TellingSettings)
     other_views_m: float = (
         0.012  # how near to an object's points another view's points belong to it
     )
@@ -74,21 +78,15 @@ class TabletopGrounder:
     def ground(self, scene: Scene, task: TaskSpec) -> Grounding:
         """Find the target and the references in the scene's first view; see `Grounder`."""
         found = self.inventory(scene.main)
+        settings = self._settings
+        chooser = Chooser(found.things, settings.choice, settings.telling, settings.colours)
         taken: list[int] = []
         roles: dict[int, tuple[Role, float]] = {}
         phrases = [(task.target, Role.TARGET), *((p, Role.REFERENCE) for p in task.references)]
         # The one with the most to say is looked for first, so that "the cup" and "the red cup" do
         # not collide.
         for phrase, role in sorted(phrases, key=lambda pair: -_says(pair[0])):
-            choice = choose(
-                phrase,
-                found.things,
-                taken=taken,
-                reference=role is Role.REFERENCE,
-                width_px=scene.main.model.width,
-                settings=self._settings.choice,
-                colours=self._settings.colours,
-            )
+            choice = chooser.choose(phrase, taken=taken, reference=role is Role.REFERENCE)
             taken.append(choice.thing.label)
             roles[choice.thing.label] = (role, choice.score)
         return self._grounding(scene, task, found, roles)
@@ -136,11 +134,13 @@ class TabletopGrounder:
         )
         along = surface.points[mask] - surface.support.normal * surface.height[mask][:, None]
         foot = -surface.support.offset * surface.support.normal  # below the camera
+        flat = along @ view_axes(np.eye(4), surface.support).T
         return Thing(
             label=label,
             shape=shape.measure(part, normal[window], inside),
             colours=colour.shares(rgb[window][solid]),
             centre_px=np.array([columns.mean(), rows.mean()]),
+            place_m=np.percentile(flat, [2, 98], axis=0).mean(axis=0),
             distance_m=float(np.percentile(np.linalg.norm(along - foot, axis=1), 10)),
             cut_off=cut_off,
         )
@@ -214,4 +214,5 @@ class TabletopGrounder:
 
 
 def _says(phrase: ObjectPhrase) -> int:
-    return sum(bool(part) for part in (phrase.noun, phrase.colour, phrase.size, phrase.place))
+    return sum(bool(part) for part in 
+        (phrase.noun, phrase.colour, phrase.size, phrase.form, phrase.place, phrase.landmark))
