@@ -104,7 +104,8 @@ class TabletopGrounder:
         support = plane.fit_support(points[valid])
         surface = surface_of(view.depth, view.model, view.color, support)
         labels, normal = segmentation.segment(surface, settings.segmentation)
-        rgb = colour.corrected(view.color, settings.colours)
+        stage = (labels > 0) | segmentation.support_pixels(surface, settings.segmentation)
+        rgb = colour.corrected(view.color, settings.colours, stage)
         things = tuple(
             self._describe(i, surface, labels == i, normal, rgb)
             for i in range(1, min(int(labels.max()), _MAX_OBJECTS) + 1)
