@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from novaflow_core import se3
+from novaflow_core.camera import CameraModel
 from novaflow_core.errors import Code, PerceptionError
 from novaflow_core.grounding import (
     LABEL_NOTHING,
@@ -33,6 +34,7 @@ from novaflow_perception.core.segmentation import SegmentationSettings
 from novaflow_perception.core.surface import Surface, surface_of
 from novaflow_perception.core.telling_apart import TellingSettings
 from novaflow_perception.core.thing import Thing
+from novaflow_perception.core.working_size import at_working_size, labels_of_size
 
 Labels = NDArray[np.int32]
 _MAX_OBJECTS = 200  # labels are bytes, and two are taken
@@ -100,16 +102,21 @@ class TabletopGrounder:
                 Code.DEPTH_INVALID,
                 f"camera '{view.camera}' has depth at {valid.mean():.1%} of its pixels",
             )
-        points = view.model.back_project(view.depth)
-        support = plane.fit_support(points[valid])
-        surface = surface_of(view.depth, view.model, view.color, support)
+        small = at_working_size(view)
+        points = small.model.back_project(small.depth)
+        support = plane.fit_support(points[np.isfinite(small.depth)])
+        surface = surface_of(small.depth, small.model, small.color, support)
         labels, normal = segmentation.segment(surface, settings.segmentation)
         stage = (labels > 0) | segmentation.support_pixels(surface, settings.segmentation)
-        rgb = colour.corrected(view.color, settings.colours, stage)
+        rgb = colour.corrected(small.color, settings.colours, stage)
+        scale = view.model.width / small.model.width
         things = tuple(
-            self._describe(i, surface, labels == i, normal, rgb)
+            self._describe(i, surface, labels == i, normal, rgb, small.model, scale)
             for i in range(1, min(int(labels.max()), _MAX_OBJECTS) + 1)
         )
+        if small is not view:
+            surface = surface_of(view.depth, view.model, view.color, support)
+            labels = np.where(valid, labels_of_size(labels, view.depth.shape), 0)
         return Inventory(support, surface, labels, things)
 
     def _describe(
@@ -119,6 +126,8 @@ class TabletopGrounder:
         mask: NDArray[np.bool_],
         normal: NDArray[np.float64],
         rgb: NDArray[np.float32],
+        model: CameraModel,
+        scale: float,
     ) -> Thing:
         rows, columns = np.nonzero(mask)
         # Measure in a window: most of the image is something else.
@@ -140,7 +149,8 @@ class TabletopGrounder:
             label=label,
             shape=shape.measure(part, normal[window], inside),
             colours=colour.shares(rgb[window][solid]),
-            centre_px=np.array([columns.mean(), rows.mean()]),
+            centre_px=(np.array([columns.mean(), rows.mean()]) + 0.5) * scale - 0.5,
+            bearing=(float(columns.mean()) - model.cx) / model.fx,
             place_m=np.percentile(flat, [2, 98], axis=0).mean(axis=0),
             distance_m=float(np.percentile(np.linalg.norm(along - foot, axis=1), 10)),
             cut_off=cut_off,

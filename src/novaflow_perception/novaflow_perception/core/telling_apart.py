@@ -26,6 +26,7 @@ class TellingSettings:
 
     size_ratio: float = setting(1.10, "ratio of sizes or lengths")
     place_m: float = setting(0.02, "difference of places along the support", unit="m")
+    bearing: float = setting(0.024, "difference to the left or right, as a tangent")
     level_m: float = setting(0.015, "difference of heights above the support", unit="m")
     form: float = setting(0.3, "difference of fits to a form, 0..1")
     beside_m: float = setting(0.01, "least distance that counts as left of, behind, ...", unit="m")
@@ -63,10 +64,9 @@ def by_place(alike: Sequence[Thing], place: str, settings: TellingSettings) -> l
         spread = _places(alike) - _places(alike).mean(axis=0)
         return _greatest(alike, np.linalg.norm(spread, axis=1), settings.place_m)
     value = _along(alike, first)
-    if rest:
-        value = value + _along(alike, rest)
-    level = first in ("top", "bottom")
-    return _greatest(alike, value, settings.level_m if level else settings.place_m)
+    if rest:  # "back left": of the corner, both count alike
+        value = value + _along(alike, rest) * float(np.mean([t.distance_m for t in alike]))
+    return _greatest(alike, value, _margin(first, settings))
 
 
 def by_landmark(
@@ -104,11 +104,10 @@ def _places(things: Sequence[Thing]) -> Array:
 
 
 def _along(things: Sequence[Thing], side: str) -> Array:
-    """How far each thing is to one side [m]."""
-    places = _places(things)
+    """How far each thing is to one side: [m], or a tangent to the left and right."""
     values = {
-        "left": -places[:, 0],
-        "right": places[:, 0],
+        "left": -np.array([t.bearing for t in things]),
+        "right": np.array([t.bearing for t in things]),
         "front": -np.array([t.distance_m for t in things]),
         "back": np.array([t.distance_m for t in things]),
         "top": np.array([t.shape.top_m for t in things]),
@@ -118,6 +117,12 @@ def _along(things: Sequence[Thing], side: str) -> Array:
     return np.asarray(values[side])
 
 
+def _margin(side: str, settings: TellingSettings) -> float:
+    if side in ("left", "right"):
+        return settings.bearing
+    return settings.level_m if side in ("top", "bottom") else settings.place_m
+
+
 def _counted(
     alike: Sequence[Thing], side: str, number: int, settings: TellingSettings
 ) -> list[Thing]:
@@ -125,7 +130,7 @@ def _counted(
     if number > len(alike):
         return []
     value = _along(alike, side if side != "middle" else "left")
-    margin = settings.level_m if side in ("top", "bottom") else settings.place_m
+    margin = _margin(side, settings)
     chosen = np.sort(value)[::-1][number - 1]
     return [t for t, v in zip(alike, value, strict=True) if abs(v - chosen) < margin]
 

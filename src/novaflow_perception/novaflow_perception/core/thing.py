@@ -21,6 +21,7 @@ class Thing:
         shape: Its measures.
         colours: Share of its pixels by colour name.
         centre_px: (2,) mean pixel, u right and v down.
+        bearing: How far to the right it is seen, as a tangent.
         place_m: (2,) middle of its outline along the support, to the right and away as seen from
             the camera [m].
         distance_m: Of its nearest parts from the camera, along the support [m].
@@ -31,6 +32,7 @@ class Thing:
     shape: Shape
     colours: dict[str, float]
     centre_px: NDArray[np.float64]
+    bearing: float
     place_m: NDArray[np.float64]
     distance_m: float
     cut_off: bool
