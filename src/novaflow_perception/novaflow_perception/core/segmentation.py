@@ -17,6 +17,7 @@ from scipy import ndimage
 from novaflow_core.settings import setting
 from novaflow_perception.core import surface as geometry
 from novaflow_perception.core.merging import MergeSettings, merge_pieces
+from novaflow_perception.core.occlusion import join_behind
 from novaflow_perception.core.surface import Surface
 
 Mask = NDArray[np.bool_]
@@ -158,6 +159,7 @@ def _segment_window(
     pieces = _grow(pieces, above, surface, settings)
     pieces = merge_pieces(pieces, surface, normal, MergeSettings())
     pieces = _drop_small(pieces, settings.least_px * area)
+    pieces = join_behind(pieces, surface, normal)
     pieces = _take_fringe(pieces, surface, above)
     return _ordered(pieces, surface, settings, area), normal
 
