@@ -123,7 +123,7 @@ def _draw_tracks(out: Image, tracks: NDArray[np.float64]) -> None:
     steps = len(tracks)
     ramp = _time_colours(steps)
     with np.errstate(invalid="ignore"):
-        known = (abs(tracks) < 1e4).all(axis=2)
+        known = np.asarray((abs(tracks) < 1e4).all(axis=2))
     fine = np.rint(np.where(known[..., None], tracks, 0.0) * 8).astype(np.int32)
     for step in range(1, steps):
         both = known[step - 1] & known[step]
