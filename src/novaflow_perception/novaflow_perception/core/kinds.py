@@ -54,7 +54,7 @@ def _equal_sides(s: Shape) -> float:
 
 def _block(s: Shape) -> float:
     """A cube as well, but beside something longer it would be called a cube."""
-    return _brick(s) * (1.0 - 0.4 * ramp(_equal_sides(s), 0.7, 0.85))
+    return _brick(s) * (1.0 - 0.35 * ramp(_equal_sides(s), 0.7, 0.85))
 
 
 def _cube(s: Shape) -> float:
