@@ -43,13 +43,22 @@ def _box(s: Shape) -> float:
     return s.boxy * thick * _between(s.big_m, 0.03, 0.45, 0.03) * (1.0 - 0.7 * _open(s))
 
 
-def _block(s: Shape) -> float:
+def _brick(s: Shape) -> float:
     return s.boxy * _between(s.big_m, 0.015, 0.20, 0.03) * (1.0 - 0.7 * _open(s))
 
 
-def _cube(s: Shape) -> float:
+def _equal_sides(s: Shape) -> float:
     sides = sorted([s.long_m, s.short_m, s.height_m])
-    return _block(s) * ramp(sides[0] / max(sides[2], 0.01), 0.5, 0.75)
+    return sides[0] / max(sides[2], 0.01)
+
+
+def _block(s: Shape) -> float:
+    """A cube as well, but beside something longer it would be called a cube."""
+    return _brick(s) * (1.0 - 0.35 * ramp(_equal_sides(s), 0.7, 0.85))
+
+
+def _cube(s: Shape) -> float:
+    return _brick(s) * ramp(_equal_sides(s), 0.5, 0.75)
 
 
 def _book(s: Shape) -> float:

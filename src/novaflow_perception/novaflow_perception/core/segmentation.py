@@ -88,12 +88,13 @@ def _above_support(surface: Surface, settings: SegmentationSettings) -> Mask:
     floor = np.maximum(settings.floor_m, settings.floor_per_z2 * z * z)
     above = surface.valid & (surface.height > floor) & (z < settings.range_m)
     above = _without_tall(above, surface, settings)
-    flat = surface.footprint()
-    support = support_pixels(surface, settings) & (z < settings.range_m * 1.2)
-    if support.sum() > 100:
-        some = flat[support][:: max(1, int(support.sum()) // 20000)]
+    support = np.flatnonzero(support_pixels(surface, settings) & (z < settings.range_m * 1.2))
+    if len(support) > 100:
+        # Only what is asked about is laid into the plane: a frame has a million pixels.
+        basis = surface.support.basis().T.astype(np.float32)
+        some = surface.points.reshape(-1, 3)[support[:: max(1, len(support) // 20000)]] @ basis
         outline = np.asarray(cv2.convexHull(np.ascontiguousarray(some)), np.float32)[:, 0]
-        above &= _inside_convex(outline, flat, 0.0)
+        above[above] = _inside_convex(outline, surface.points[above] @ basis, 0.0)
     return np.asarray(ndimage.binary_opening(above))
 
 

@@ -17,7 +17,7 @@ from novaflow_core.camera import CameraModel
 from novaflow_core.scene import RgbdView
 
 FOCAL_PX = 525.0
-_TOLERANCE = 1.12  # within which a view is left as it is
+_COARSEST, _FINEST = 0.87, 1.3  # of that focal length: between them a view is left as it is
 _JUMP_M = 0.01  # depth is not interpolated across more, at 1 m; grows with its square
 
 
@@ -35,7 +35,7 @@ def at_working_size(view: RgbdView) -> RgbdView:
     """
     model = view.model
     scale = FOCAL_PX / model.fx
-    if 1 / _TOLERANCE < scale < _TOLERANCE:
+    if _COARSEST < 1 / scale < _FINEST:
         return view
     width, height = round(model.width * scale), round(model.height * scale)
     across, down = width / model.width, height / model.height
