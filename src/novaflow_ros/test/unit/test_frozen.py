@@ -7,7 +7,11 @@ from novaflow_ros.frozen import end_frozen
 
 
 def _sleeper(name: str) -> subprocess.Popen:
-    return subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)", name])
+    code = "import time; print('up', flush=True); time.sleep(60)"
+    process = subprocess.Popen([sys.executable, "-c", code, name], stdout=subprocess.PIPE)
+    assert process.stdout is not None
+    process.stdout.readline()  # before, its command line is still that of this process
+    return process
 
 
 def test_a_process_is_ended_only_under_its_own_name() -> None:
