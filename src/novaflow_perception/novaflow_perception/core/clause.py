@@ -23,6 +23,12 @@ from novaflow_perception.core.phrases import Found, PhraseTable
 _TABLE = PhraseTable.of_vocabulary()
 _TO_ME = frozenset({"bring", "get", "fetch", "pass", "hand", "give", "deliver"})
 UNDER = "under"
+_SIDES = {
+    Relation.LEFT_OF: "left",
+    Relation.RIGHT_OF: "right",
+    Relation.IN_FRONT_OF: "front",
+    Relation.BEHIND: "back",
+}
 _IN_PLACE = frozenset({Motion.LIFT, Motion.TILT, Motion.TURN, Motion.STRAIGHTEN})
 
 
@@ -75,6 +81,7 @@ class ClauseReader:
         self._i = self._begin(tokens)
         if self._i < len(tokens) and tokens[self._i] in words.VERBS:
             self._out = ReadClause(tokens[self._i], words.VERBS[tokens[self._i]])
+            self._out.particle = words.IMPLIED_PARTICLES.get(self._out.verb, "")
             self._i += 1
         else:
             self._out = ReadClause("move", Motion.MOVE, object_first=True)
@@ -260,6 +267,8 @@ class ClauseReader:
             # "on the table" is where things stand anyway, unless it is the only goal.
             if relation is None:
                 raise self._unknown_relation(word)
+            if relation in _SIDES:  # "on the left side of the table"
+                self._add_place(_SIDES[relation])
             if not self._out.goals and relation in (Relation.ON, Relation.NEXT_TO):
                 self._out.goals.append(Goal(word, direction=Direction.DOWN))
         else:

@@ -98,6 +98,8 @@ PARTICLES = {
     "spin": "around",
 }
 
+IMPLIED_PARTICLES = {"lower": "down", "sink": "down"}
+
 UPRIGHT = frozenset({"upright", "straight"})  # "set the bottle upright"
 UPSIDE_DOWN = "upside down"
 
