@@ -116,9 +116,11 @@ class ClauseReader:
         while self._i < len(t):
             token = t[self._i]
             ahead = t[self._i + 1] if self._i + 1 < len(t) else ""
-            if token == "to" and (ahead in words.COPULAS or _verb_of(ahead)):
-                pass
-            elif token in words.COPULAS or (token in words.FILLERS and token not in ("to", "me")):
+            if (
+                (token == "to" and (ahead in words.COPULAS or _verb_of(ahead)))
+                or token in words.COPULAS
+                or (token in words.FILLERS and token not in ("to", "me"))
+            ):
                 pass
             elif _verb_of(token):
                 verb = _verb_of(token)
@@ -256,9 +258,7 @@ class ClauseReader:
             toward = True
         return Direction.TOWARD_CAMERA if toward else Direction.AWAY_FROM_CAMERA
 
-    def _add_relation(
-        self, word: str, relation: Relation | None, reference: ObjectPhrase
-    ) -> None:
+    def _add_relation(self, word: str, relation: Relation | None, reference: ObjectPhrase) -> None:
         goal = Goal(word, relation=relation, reference=reference, under=relation is None)
         linked, self._linked = self._linked, False
         if linked and (landmark := goal.landmark()):
@@ -345,9 +345,7 @@ class ClauseReader:
         return None, i
 
     def _object(self, *, support_allowed: bool = False) -> ObjectPhrase:
-        read = read_object(
-            self._t, self._i, self._instruction, support_allowed=support_allowed
-        )
+        read = read_object(self._t, self._i, self._instruction, support_allowed=support_allowed)
         self._i = read.end
         self._out.pronoun = self._out.pronoun or read.pronoun
         return read.phrase

@@ -88,9 +88,7 @@ def test_word_order(a, b):
     assert meaning(a) == meaning(b)
 
 
-_MEANT = (
-    object_words.NOUNS.keys() | object_words.COLOURS.keys() | object_words.SIZES.keys()
-)
+_MEANT = object_words.NOUNS.keys() | object_words.COLOURS.keys() | object_words.SIZES.keys()
 NONSENSE = st.text("bcdfghjklmnpqrstvwxz", min_size=5, max_size=9).filter(
     lambda word: word not in _MEANT
 )
