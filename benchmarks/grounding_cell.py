@@ -148,9 +148,7 @@ def words(task: str, views: CellViews, seeds: range) -> None:
                 continue
             times.append(time.process_time() - began)
             pairs = [(grounding.target, 1), *((r, 2) for r in grounding.references)]
-            right = all(
-                (shown.label[grounding.mask(item)] == k).mean() > 0.8 for item, k in pairs
-            )
+            right = all((shown.label[grounding.mask(item)] == k).mean() > 0.8 for item, k in pairs)
             good[text] += right and len(pairs) == 2
             if not right:
                 print(f"  {seed} {said}: took {[item.description for item, _ in pairs]}")

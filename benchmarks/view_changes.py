@@ -105,9 +105,7 @@ class Change:
         factors = self.gain * np.array([self.white_balance, 1.0, 1.0 / self.white_balance])
         return np.asarray(np.clip(color * factors, 0, 255).astype(np.uint8))
 
-    def _returns(
-        self, depth: NDArray[np.float32], color: NDArray[np.uint8]
-    ) -> NDArray[np.float32]:
+    def _returns(self, depth: NDArray[np.float32], color: NDArray[np.uint8]) -> NDArray[np.float32]:
         rng = np.random.default_rng(0)
         out = depth.astype(np.float32)
         if self.depth_noise_m:

@@ -27,7 +27,7 @@ from novaflow_core.relations import view_axes
 from novaflow_core.scene import Plane, RgbdView, Scene
 from novaflow_core.task import ObjectPhrase, TaskSpec
 from novaflow_perception.core import colour, plane, segmentation, shape
-from novaflow_perception.core.choice import Chooser, ChoiceSettings
+from novaflow_perception.core.choice import ChoiceSettings, Chooser
 from novaflow_perception.core.colour import ColourSettings
 from novaflow_perception.core.geometry import upright_box
 from novaflow_perception.core.segmentation import SegmentationSettings
@@ -225,5 +225,14 @@ class TabletopGrounder:
 
 
 def _says(phrase: ObjectPhrase) -> int:
-    return sum(bool(part) for part in 
-        (phrase.noun, phrase.colour, phrase.size, phrase.form, phrase.place, phrase.landmark))
+    return sum(
+        bool(part)
+        for part in (
+            phrase.noun,
+            phrase.colour,
+            phrase.size,
+            phrase.form,
+            phrase.place,
+            phrase.landmark,
+        )
+    )

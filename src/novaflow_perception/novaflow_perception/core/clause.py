@@ -23,6 +23,12 @@ from novaflow_perception.core.phrases import Found, PhraseTable
 _TABLE = PhraseTable.of_vocabulary()
 _TO_ME = frozenset({"bring", "get", "fetch", "pass", "hand", "give", "deliver"})
 UNDER = "under"
+_SIDES = {
+    Relation.LEFT_OF: "left",
+    Relation.RIGHT_OF: "right",
+    Relation.IN_FRONT_OF: "front",
+    Relation.BEHIND: "back",
+}
 _IN_PLACE = frozenset({Motion.LIFT, Motion.TILT, Motion.TURN, Motion.STRAIGHTEN})
 
 
@@ -75,6 +81,7 @@ class ClauseReader:
         self._i = self._begin(tokens)
         if self._i < len(tokens) and tokens[self._i] in words.VERBS:
             self._out = ReadClause(tokens[self._i], words.VERBS[tokens[self._i]])
+            self._out.particle = words.IMPLIED_PARTICLES.get(self._out.verb, "")
             self._i += 1
         else:
             self._out = ReadClause("move", Motion.MOVE, object_first=True)
@@ -109,9 +116,11 @@ class ClauseReader:
         while self._i < len(t):
             token = t[self._i]
             ahead = t[self._i + 1] if self._i + 1 < len(t) else ""
-            if token == "to" and (ahead in words.COPULAS or _verb_of(ahead)):
-                pass
-            elif token in words.COPULAS or (token in words.FILLERS and token not in ("to", "me")):
+            if (
+                (token == "to" and (ahead in words.COPULAS or _verb_of(ahead)))
+                or token in words.COPULAS
+                or (token in words.FILLERS and token not in ("to", "me"))
+            ):
                 pass
             elif _verb_of(token):
                 verb = _verb_of(token)
@@ -249,9 +258,7 @@ class ClauseReader:
             toward = True
         return Direction.TOWARD_CAMERA if toward else Direction.AWAY_FROM_CAMERA
 
-    def _add_relation(
-        self, word: str, relation: Relation | None, reference: ObjectPhrase
-    ) -> None:
+    def _add_relation(self, word: str, relation: Relation | None, reference: ObjectPhrase) -> None:
         goal = Goal(word, relation=relation, reference=reference, under=relation is None)
         linked, self._linked = self._linked, False
         if linked and (landmark := goal.landmark()):
@@ -260,6 +267,8 @@ class ClauseReader:
             # "on the table" is where things stand anyway, unless it is the only goal.
             if relation is None:
                 raise self._unknown_relation(word)
+            if relation in _SIDES:  # "on the left side of the table"
+                self._add_place(_SIDES[relation])
             if not self._out.goals and relation in (Relation.ON, Relation.NEXT_TO):
                 self._out.goals.append(Goal(word, direction=Direction.DOWN))
         else:
@@ -336,9 +345,7 @@ class ClauseReader:
         return None, i
 
     def _object(self, *, support_allowed: bool = False) -> ObjectPhrase:
-        read = read_object(
-            self._t, self._i, self._instruction, support_allowed=support_allowed
-        )
+        read = read_object(self._t, self._i, self._instruction, support_allowed=support_allowed)
         self._i = read.end
         self._out.pronoun = self._out.pronoun or read.pronoun
         return read.phrase

@@ -24,7 +24,7 @@ class ColourSettings:
     """Light correction, and how much of an object must have a colour that it is called by."""
 
     balance: float = setting(1.0, "how much of the estimated cast of the light is taken out, 0..1")
-    cast: float = setting(0.12, "greatest cast, of the light's mean; beyond, it is a table's colour")
+    cast: float = setting(0.12, "greatest cast, of the mean; beyond, it is a table's colour")
     bright: float = setting(0.82, "value that the brightest pixels are brought to, 0..1")
     gain_low: float = setting(0.8, "least gain of that")
     gain_high: float = setting(1.9, "greatest gain of that")
@@ -111,7 +111,10 @@ def memberships(rgb: NDArray[np.float32]) -> dict[str, NDArray[np.bool_]]:
         & (light < 48)
         & (light > 8)
         & vivid,
-        "beige": (from_white > 55) & (from_white < green_from) & tinted & (chroma < 34)
+        "beige": (from_white > 55)
+        & (from_white < green_from)
+        & tinted
+        & (chroma < 34)
         & (light > 58),
         "turquoise": (hue >= 165) & (hue < 240) & (chroma > 14),
         "white": neutral & (light > 57),

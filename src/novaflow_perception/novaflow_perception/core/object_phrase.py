@@ -46,9 +46,7 @@ def object_follows(tokens: list[str], i: int) -> bool:
         i += 1
     if i > begin and i == len(tokens):
         return tokens[i - 1] in words.PRONOUNS
-    return i < len(tokens) and (
-        tokens[i] in words.PRONOUNS or _head_ahead(tokens, i) or i > begin
-    )
+    return i < len(tokens) and (tokens[i] in words.PRONOUNS or _head_ahead(tokens, i) or i > begin)
 
 
 def read_object(
@@ -179,9 +177,7 @@ def _contents(tokens: list[str], i: int) -> int:
     return i
 
 
-def _counted(
-    tokens: list[str], i: int, ordinal: int, place: list[str]
-) -> tuple[str, int]:
+def _counted(tokens: list[str], i: int, ordinal: int, place: list[str]) -> tuple[str, int]:
     """Place of "the second cup from the left": "left 2"; without a side it counts from the left."""
     side, end = place[0] if place else "", i
     for length in (4, 3, 2):

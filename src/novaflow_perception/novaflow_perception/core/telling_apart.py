@@ -142,7 +142,9 @@ def _middle(alike: Sequence[Thing], settings: TellingSettings) -> list[Thing]:
     return _greatest(alike, -np.linalg.norm(places - middle, axis=1), settings.place_m)
 
 
-def _greatest(things: Sequence[Thing], value: Sequence[float] | Array, margin: float) -> list[Thing]:
+def _greatest(
+    things: Sequence[Thing], value: Sequence[float] | Array, margin: float
+) -> list[Thing]:
     values = np.asarray(value, float)
     keep = values >= values.max() - margin
     return [thing for thing, chosen in zip(things, keep, strict=True) if chosen]

@@ -44,12 +44,15 @@ VERBS: dict[str, Motion] = {
         Motion.MOVE,
     ),
     **dict.fromkeys(
-            _words("""
+        _words("""
         lift raise hoist elevate pick grab grasp take get fetch heave remove retrieve seize
         collect unstack hold
-    """)
-        , Motion.LIFT),
-    **dict.fromkeys(_words("push slide nudge shove scoot scooch budge roll poke press shuffle"), Motion.PUSH),
+    """),
+        Motion.LIFT,
+    ),
+    **dict.fromkeys(
+        _words("push slide nudge shove scoot scooch budge roll poke press shuffle"), Motion.PUSH
+    ),
     **dict.fromkeys(_words("pull drag draw haul tug tow yank"), Motion.PULL),
     **dict.fromkeys(_words("tilt tip lean pour empty knock topple incline"), Motion.TILT),
     **dict.fromkeys(_words("turn rotate spin twist swivel pivot revolve"), Motion.TURN),
@@ -97,6 +100,8 @@ PARTICLES = {
     "rotate": "around",
     "spin": "around",
 }
+
+IMPLIED_PARTICLES = {"lower": "down", "sink": "down"}
 
 UPRIGHT = frozenset({"upright", "straight"})  # "set the bottle upright"
 UPSIDE_DOWN = "upside down"
@@ -210,14 +215,45 @@ RELATIONS: dict[str, Relation] = {
         Relation.ON,
     ),
     **dict.fromkeys(
-        ["in", "into", "in to", "inside", "inside of", "within", "through", "in the middle of",
-         "in the inside of"], Relation.IN
+        [
+            "in",
+            "into",
+            "in to",
+            "inside",
+            "inside of",
+            "within",
+            "through",
+            "in the middle of",
+            "in the inside of",
+        ],
+        Relation.IN,
     ),
     **dict.fromkeys(
-        """next to|beside|besides|near|near to|close to|closer to|by|alongside|adjacent to|
-        at the side of|by the side of|toward|towards|to|against|up to|beside of|close by|nearer to|nearest to|closest to|adjoining""".replace(
-            "\n", ""
-        ).split("|"),
+        [
+            "next to",
+            "beside",
+            "besides",
+            "near",
+            "near to",
+            "close to",
+            "closer to",
+            "by",
+            "alongside",
+            "adjacent to",
+            "at the side of",
+            "by the side of",
+            "toward",
+            "towards",
+            "to",
+            "against",
+            "up to",
+            "beside of",
+            "close by",
+            "nearer to",
+            "nearest to",
+            "closest to",
+            "adjoining",
+        ],
         Relation.NEXT_TO,
     ),
     **dict.fromkeys(["over", "above", "over the top of"], Relation.OVER),
@@ -289,8 +325,20 @@ LINKS = (
 # Where to go, said so that it cannot mean where the object is; "lift the cup onto ..." moves, "lift
 # the cup on ..." names.
 GOAL_WORDS = frozenset(
-    {"onto", "on to", "into", "in to", "over", "above", "to", "toward", "towards", "up to",
-     "onto the top of", "over the top of"}
+    {
+        "onto",
+        "on to",
+        "into",
+        "in to",
+        "over",
+        "above",
+        "to",
+        "toward",
+        "towards",
+        "up to",
+        "onto the top of",
+        "over the top of",
+    }
 )
 
 # Words of amount that carry no number.
@@ -300,15 +348,19 @@ AMOUNTS = (
     "a few", "somewhat more", "a good bit", "a small amount",
 )  # fmt: skip
 
-NUMBERS = {
-    word: float(value)
-    for value, word in enumerate(
-        _words("""
+NUMBERS = (
+    {
+        word: float(value)
+        for value, word in enumerate(
+            _words("""
         zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen
         fifteen sixteen seventeen eighteen nineteen twenty
     """)
-    )
-} | {"couple": 2.0, "few": 3.0} | {"thirty": 30.0, "forty": 40.0, "fortyfive": 45.0, "sixty": 60.0, "ninety": 90.0, "half": 0.5}
+        )
+    }
+    | {"couple": 2.0, "few": 3.0}
+    | {"thirty": 30.0, "forty": 40.0, "fortyfive": 45.0, "sixty": 60.0, "ninety": 90.0, "half": 0.5}
+)
 
 LENGTH_UNITS_M = {
     **dict.fromkeys(_words("mm millimetre millimetres millimeter millimeters"), 0.001),

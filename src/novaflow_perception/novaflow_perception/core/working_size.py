@@ -37,15 +37,12 @@ def at_working_size(view: RgbdView) -> RgbdView:
     scale = FOCAL_PX / model.fx
     if _COARSEST < 1 / scale < _FINEST:
         return view
+    how = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
     width, height = round(model.width * scale), round(model.height * scale)
     across, down = width / model.width, height / model.height
     return replace(
         view,
-        color=cv2.resize(
-            view.color,
-            (width, height),
-            interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR,
-        ),
+        color=np.asarray(cv2.resize(view.color, (width, height), interpolation=how), np.uint8),
         depth=_resized(view.depth, (width, height)),
         model=CameraModel(
             width,
