@@ -25,12 +25,19 @@ setup(
             "storyboard = novaflow_flowgen.core.storyboard:make_storyboard",
             "file = novaflow_flowgen.core.video_file:make_video_files",
         ],
+        "novaflow.prompt": [
+            "template = novaflow_flowgen.core.prompting:make_template",
+            "gemini = novaflow_flowgen.backends.gemini:make_gemini_prompt",
+            "openai = novaflow_flowgen.backends.openai_compatible:make_openai_prompt",
+        ],
         "novaflow.tracks": [
             "klt = novaflow_flowgen.core.lift:make_klt",
             "dis = novaflow_flowgen.core.lift:make_dis",
         ],
         "novaflow.selection": [
             "critic = novaflow_flowgen.core.critic:make_critic",
+            "gemini = novaflow_flowgen.backends.gemini:make_gemini_judge",
+            "openai = novaflow_flowgen.backends.openai_compatible:make_openai_judge",
         ],
     },
 )
