@@ -24,6 +24,7 @@ setup(
         "novaflow.video": [
             "storyboard = novaflow_flowgen.core.storyboard:make_storyboard",
             "file = novaflow_flowgen.core.video_file:make_video_files",
+            "veo = novaflow_flowgen.backends.veo:make_veo",
         ],
         "novaflow.prompt": [
             "template = novaflow_flowgen.core.prompting:make_template",
