@@ -45,6 +45,7 @@ ARGUMENTS = [
     DeclareLaunchArgument("config", default_value=CONFIG, description="parameter file"),
     DeclareLaunchArgument("grounding", default_value="tabletop", description="grounding backend"),
     DeclareLaunchArgument("video", default_value="storyboard", description="video backend"),
+    DeclareLaunchArgument("prompt", default_value="template", description="prompt backend"),
     DeclareLaunchArgument("selection", default_value="critic", description="selection backend"),
     DeclareLaunchArgument(
         "on_vlm_failure",
@@ -109,8 +110,8 @@ def product_node(package, executable, *, respawn=True, prefix=None, **parameters
 def pipeline():
     """Perception, generation, selection and task; the group keeps its arguments to itself."""
     forwarded = [
-        "config", "grounding", "video", "selection", "on_vlm_failure", "candidates", "record",
-        "approve",
+        "config", "grounding", "video", "prompt", "selection", "on_vlm_failure", "candidates",
+        "record", "approve",
     ]  # fmt: skip
     return GroupAction(
         [

@@ -20,6 +20,7 @@ ARGUMENTS = [
     ),
     DeclareLaunchArgument("grounding", default_value="tabletop", description="grounding backend"),
     DeclareLaunchArgument("video", default_value="storyboard", description="video backend"),
+    DeclareLaunchArgument("prompt", default_value="template", description="prompt backend"),
     DeclareLaunchArgument("selection", default_value="critic", description="selection backend"),
     DeclareLaunchArgument(
         "on_vlm_failure",
@@ -70,7 +71,9 @@ def generate_launch_description():
         [
             *ARGUMENTS,
             product_node("novaflow_perception", "perception_node", grounding=text("grounding")),
-            product_node("novaflow_flowgen", "flowgen_node", video=text("video")),
+            product_node(
+                "novaflow_flowgen", "flowgen_node", video=text("video"), prompt=text("prompt")
+            ),
             product_node(
                 "novaflow_flowgen",
                 "selector_node",

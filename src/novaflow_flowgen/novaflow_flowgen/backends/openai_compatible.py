@@ -68,7 +68,8 @@ class OpenAiModel:
         return call("openai", lambda: self._ask(question), self._patience, should_stop)
 
     def _ask(self, question: Question) -> str:
-        form = {"name": "answer", "strict": True, "schema": dict(question.schema)}
+        schema = {"name": "answer", "strict": True, "schema": dict(question.schema)}
+        form: Any = {"type": "json_schema", "json_schema": schema}
         content = [_picture(png) for png in question.pictures]
         content.append({"type": "text", "text": question.data})
         messages: Any = [
@@ -79,7 +80,7 @@ class OpenAiModel:
             response = self._client.chat.completions.create(
                 model=self._model,
                 messages=messages,
-                response_format={"type": "json_schema", "json_schema": form},  # type: ignore[arg-type]
+                response_format=form,
             )
         except Exception as error:
             raise self._translate(error) from None

@@ -11,6 +11,7 @@ import os
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -143,8 +144,7 @@ class Veo:
                 raise RemoteError(Trouble.TIMEOUT, f"veo made no video in {limit_s:.0f} s")
             on_progress(0.95 * waited / limit_s)
             pause("veo", every_s, should_stop)
-            last = operation
-            operation = call("veo", lambda last=last: self._poll(last), self._patience, should_stop)
+            operation = call("veo", partial(self._poll, operation), self._patience, should_stop)
         return operation
 
     def _poll(self, operation: Any) -> Any:
@@ -186,10 +186,14 @@ def _credentials(variable: str) -> tuple[Any, str]:
         held = json.loads(Path(path).read_text())
         kind, scopes = held["type"], list(_SCOPES)
         if kind == "service_account":
-            account = service_account.Credentials.from_service_account_info(held, scopes=scopes)
+            account = service_account.Credentials.from_service_account_info(  # type: ignore[no-untyped-call]
+                held, scopes=scopes
+            )
             return account, str(held.get("project_id", ""))
         if kind == "authorized_user":
-            person = user.Credentials.from_authorized_user_info(held, scopes=scopes)
+            person = user.Credentials.from_authorized_user_info(  # type: ignore[no-untyped-call]
+                held, scopes=scopes
+            )
             return person, str(held.get("quota_project_id", ""))
         wrong = "it is neither a service account nor an authorized user"
     except (GoogleAuthError, OSError, ValueError, KeyError, TypeError, AttributeError) as error:
