@@ -82,7 +82,14 @@ class SelectorSettings(KeySettings):
     vlm_model: str = setting("", "model id of the judge; empty: the backend's default, if any")
     vlm_base_url: str = setting("", "of the judge's service; empty: the public one")
     vlm_timeout_s: float = setting(
-        60.0, "longest time for one answer of the judge's model", unit="s", low=0.1, high=600.0
+        30.0, "longest time for one answer of the judge's model", unit="s", low=0.1, high=600.0
+    )
+    vlm_total_s: float = setting(
+        45.0,
+        "longest time for all its attempts together; task_node's select_timeout must be longer",
+        unit="s",
+        low=0.1,
+        high=3000.0,
     )
     vlm_retries: int = setting(
         2, "further attempts after a timeout, a quota or an outage", low=0, high=10

@@ -6,6 +6,7 @@ table from `Trouble` to its codes.
 
 from __future__ import annotations
 
+import math
 import os
 import random
 import threading
@@ -62,11 +63,13 @@ class Patience:
         timeout_s: Longest time for one attempt [s].
         retries: Further attempts after the first.
         backoff_s: Wait before the first of them [s]; it doubles each time.
+        total_s: Longest time for all attempts and waits together [s].
     """
 
     timeout_s: float
     retries: int
     backoff_s: float
+    total_s: float = math.inf
 
     def wait_s(self, attempt: int) -> float:
         """Wait after a failed attempt (0, 1, ...) [s], spread so that callers do not march."""
@@ -95,16 +98,19 @@ def call(
         RemoteError: The last attempt's, with the number of attempts.
         PlatformError: CANCELLED.
     """
-    attempt = 0
+    attempt, end = 0, time.monotonic() + patience.total_s
     while True:
+        limit_s = min(patience.timeout_s + _GRACE_S, end - time.monotonic())
         try:
-            return _Attempt(request).result(service, patience.timeout_s + _GRACE_S, should_stop)
+            return _Attempt(request).result(service, limit_s, should_stop)
         except RemoteError as error:
+            wait_s = patience.wait_s(attempt)
             attempt += 1
-            if error.trouble not in again or attempt > patience.retries:
+            late = time.monotonic() + wait_s >= end
+            if error.trouble not in again or attempt > patience.retries or late:
                 tried = f" ({attempt} attempts)" if attempt > 1 else ""
                 raise RemoteError(error.trouble, error.reason + tried) from None
-        pause(service, patience.wait_s(attempt - 1), should_stop)
+        pause(service, wait_s, should_stop)
 
 
 def pause(service: str, seconds: float, should_stop: ShouldStop) -> None:
@@ -172,7 +178,7 @@ class _Attempt(Generic[T]):
         while not self._done.wait(_POLL_S):
             _check(service, should_stop)
             if time.monotonic() > end:
-                raise RemoteError(Trouble.TIMEOUT, f"{service} did not answer in {limit_s:.0f} s")
+                raise RemoteError(Trouble.TIMEOUT, f"{service} did not answer in {limit_s:.1f} s")
         _check(service, should_stop)
         if self._error is not None:
             raise self._error

@@ -145,7 +145,9 @@ class VlmJudge:
 
 def service_of(settings: SelectorSettings, key_variable: str) -> Service:
     """Return where a judge's model is, from the node's parameters."""
-    patience = Patience(settings.vlm_timeout_s, settings.vlm_retries, settings.vlm_backoff_s)
+    patience = Patience(
+        settings.vlm_timeout_s, settings.vlm_retries, settings.vlm_backoff_s, settings.vlm_total_s
+    )
     return Service(settings.vlm_model, settings.vlm_base_url, key_variable, patience)
 
 

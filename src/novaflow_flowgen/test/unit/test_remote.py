@@ -59,6 +59,19 @@ def test_waits_double_and_end_at_a_minute():
     assert (waits <= 1.25 * nominal).all()
 
 
+def test_all_attempts_together_have_an_end():
+    hurried = Patience(timeout_s=3600.0, retries=10**6, backoff_s=0.01, total_s=0.3)
+    with pytest.raises(RemoteError) as error:
+        call("it", failing(*[Trouble.QUOTA] * 10**4), hurried, lambda: False)
+    assert error.value.trouble is Trouble.QUOTA
+    never = threading.Event()
+    with pytest.raises(RemoteError) as error:
+        call("it", never.wait, hurried, lambda: False)
+    assert error.value.trouble is Trouble.TIMEOUT
+    assert "0.3 s" in error.value.reason
+    never.set()
+
+
 def test_a_call_a_wait_and_a_late_answer_can_be_stopped():
     never = threading.Event()
     for stopped in (
