@@ -7,7 +7,7 @@ import subprocess
 import time
 from collections.abc import Mapping, Sequence
 
-from workspace import environment
+from workspace import environment, install
 from workspace.layout import PYTHON, ROOT, VENV
 
 CODE = ["src", "launch", "workspace", "benchmarks"]
@@ -41,6 +41,11 @@ def run_all(options: Sequence[str]) -> int:
 def _linters() -> list[tuple[str, list[str]]]:
     tool = str(VENV / "bin") + "/"
     code = [name for name in CODE if (ROOT / name).exists()]
+    compiled = [
+        str(p.relative_to(ROOT))
+        for name in install.COMPILED_FILES
+        for p in sorted(ROOT.glob(f"src/novaflow_*/**/{name}"))
+    ]
     prose = [name for name in PROSE if (ROOT / name).exists()]
     cores = [str(p.relative_to(ROOT)) for p in sorted(ROOT.glob("src/*/novaflow_*/core"))]
     return [
@@ -48,6 +53,7 @@ def _linters() -> list[tuple[str, list[str]]]:
         ("ruff format", [f"{tool}ruff", "format", "--check", "--output-format", "concise", *code]),
         ("mypy, strict", [f"{tool}mypy", *WHOLE, "workspace", *cores]),
         ("import-linter", [f"{tool}lint-imports"]),
+        ("clang-format", [f"{tool}clang-format", "--dry-run", "--Werror", *compiled]),
         ("codespell", [f"{tool}codespell", *prose]),
     ]
 

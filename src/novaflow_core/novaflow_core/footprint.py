@@ -21,6 +21,7 @@ _DIRECTIONS = 72
 _CELL_M = 0.0015
 _COARSE_CELL_M = 0.006
 _HUBER_M = 0.0015
+_REACH_PERCENT = 99.7  # strays are gone by then, and what is cut off makes things smaller
 
 
 @dataclass(frozen=True)
@@ -77,17 +78,16 @@ def fit_footprint(points: Float, support: Plane, toward_camera: Float | None = N
     flat = _thin(everything @ support.basis().T)
     angles = np.arange(_DIRECTIONS) * (2 * np.pi / _DIRECTIONS)
     directions = np.stack([np.cos(angles), np.sin(angles)], -1)
-    reach = np.percentile(flat @ directions.T, 99.0, axis=0)
+    reach = np.percentile(flat @ directions.T, _REACH_PERCENT, axis=0)
     trust = np.ones(_DIRECTIONS)
     if toward_camera is not None:
         trust = np.where(directions @ toward_camera > -0.2, 1.0, 0.35)
 
     centre, radius, round_residual = _fit(directions, reach, trust, np.ones((_DIRECTIONS, 1)))
     best = (round_residual, centre, radius, 0.0)
-    coarse = [_rectangle(directions, reach, trust, yaw) for yaw in range(0, 90, 4)]
-    near = 4 * int(np.argmin([fit[0] for fit in coarse]))
-    fine = [_rectangle(directions, reach, trust, yaw % 90) for yaw in range(near - 3, near + 4)]
-    rectangle = min([*coarse, *fine], key=lambda fit: fit[0])
+    near = _least_area_deg(flat)
+    turned = [_rectangle(directions, reach, trust, yaw % 90) for yaw in range(near - 2, near + 3)]
+    rectangle = min(turned, key=lambda fit: fit[0])
     # A rectangle has two unknowns more, so it must be clearly better.
     if rectangle[0] < 0.8 * round_residual:
         best = rectangle
@@ -102,6 +102,18 @@ def fit_footprint(points: Float, support: Plane, toward_camera: Float | None = N
         top_m=float(top),
         residual_m=float(residual),
     )
+
+
+def _least_area_deg(flat: Float) -> int:
+    """Angle [deg], 0..89, of the smallest rectangle around points (N, 2).
+
+    The residual of a fit hardly depends on it where little of the far side is seen.
+    """
+    angles = np.radians(np.arange(180))
+    along = flat @ np.stack([np.cos(angles), np.sin(angles)])
+    low, high = np.percentile(along, [100.0 - _REACH_PERCENT, _REACH_PERCENT], axis=0)
+    width = high - low
+    return int(np.argmin(width[:90] * width[90:]))
 
 
 def _rectangle(

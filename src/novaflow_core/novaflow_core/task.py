@@ -46,12 +46,19 @@ class Relation(StrEnum):
 class ObjectPhrase:
     """How the instruction names one object; empty strings where it does not say.
 
+    `form` and `landmark` stay with the stage that grounds the instruction and are not sent on: what
+    they tell apart is told apart in the grounding.
+
     Attributes:
         text: The words as written, e.g. "the small red cup".
         noun: Canonical kind, e.g. "cup".
         colour: Canonical colour, e.g. "grey".
-        size: "small" or "large".
-        place: "front", "back", "left", "right", "nearest" or "farthest", as seen from the camera.
+        size: "small", "large", "tall", "short", "long", "wide", "thin" or "thick".
+        place: "front", "back", "left", "right", "nearest", "farthest", "middle", "corner", "top" or
+            "bottom", as seen from the camera; two of them ("back left"), or one and a number
+            ("left 2": the second from the left).
+        form: "round", "angular", "open", "closed", "standing" or "lying".
+        landmark: Something else that tells it apart, e.g. "behind the bowl".
     """
 
     text: str
@@ -59,6 +66,21 @@ class ObjectPhrase:
     colour: str = ""
     size: str = ""
     place: str = ""
+    form: str = ""
+    landmark: Landmark | None = None
+
+
+@dataclass(frozen=True)
+class Landmark:
+    """How an object stands to another one that tells it apart.
+
+    Attributes:
+        relation: The value of a `Relation`, or "under".
+        phrase: The other object.
+    """
+
+    relation: str
+    phrase: ObjectPhrase
 
 
 @dataclass(frozen=True)

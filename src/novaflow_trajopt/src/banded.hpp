@@ -12,7 +12,8 @@
 
 namespace novaflow::trajopt::NOVAFLOW_TARGET {
 
-// Solves for `step` (T N); false where a pivot is not positive. kFixed is N, or 0: known at run time.
+// Solves for `step` (T N); false where a pivot is not positive. kFixed is N, or 0: known at run
+// time.
 //   hessian (T, N (N+1)/2), gradient (T N), scale (T N): damping times diagonal, already computed.
 //   columns: workspace (T N + N, N + 1).
 template <int kFixed>

@@ -3,8 +3,8 @@
 //   R_i = R_{i-1} C_i Rz(q_i)   p_i = p_{i-1} + R_{i-1} t_i                    (revolute)
 //   R_i = R_{i-1} C_i           p_i = p_{i-1} + R_{i-1} t_i + q_i z_i          (prismatic)
 //
-// The velocity of a point c that moves with frame f is  sum_{k<=f} (w_k x c + v_k) dq_k/dt  with the
-// screw (w_k, v_k) = (z_k, p_k x z_k) of a revolute and (0, z_k) of a prismatic joint.
+// The velocity of a point c that moves with frame f is  sum_{k<=f} (w_k x c + v_k) dq_k/dt  with
+// the screw (w_k, v_k) = (z_k, p_k x z_k) of a revolute and (0, z_k) of a prismatic joint.
 #pragma once
 
 #include "model.hpp"

@@ -150,8 +150,7 @@ void visit_self(const Model &model, Bodies &bodies, double margin, Visit &&visit
       const Capsule &one = model.capsules[pair.i], &two = model.capsules[pair.j];
       const Segment &first = bodies.segment(pair.i), &second = bodies.segment(pair.j);
       const Vector3 gap = first.middle - second.middle;
-      const double reach =
-          one.half_length + one.radius + two.half_length + two.radius + margin;
+      const double reach = one.half_length + one.radius + two.half_length + two.radius + margin;
       if (!any_less(dot(gap, gap), squared(reach))) continue;
       Closest closest = segment_segment(first, second);
       closest.distance -= one.radius + two.radius;

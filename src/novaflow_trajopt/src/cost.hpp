@@ -50,8 +50,7 @@ struct ContactTerm {
     const Mask inside = d < 0.0;
     const double bend = 0.5 / margin;
     const Lanes from_edge = d - margin;
-    const Lanes residual =
-        weight * select(inside, 0.5 * margin - d, bend * from_edge * from_edge);
+    const Lanes residual = weight * select(inside, 0.5 * margin - d, bend * from_edge * from_edge);
     Lanes slope = weight * select(inside, all(-1.0), 2.0 * bend * from_edge);
     if (last < 0) {
       last = -last;
@@ -79,8 +78,8 @@ inline void add_tracking(const Model &model, const Chain &chain, const Wanted &w
   const double columns[3][3] = {{r[0], r[3], r[6]}, {r[1], r[4], r[7]}, {r[2], r[5], r[8]}};
   const Vector3 tcp = last.place(model.tcp_translation);
   const Vector3 offset = tcp - wanted.position;
-  const Vector3 angle = log_between(last.turn(columns[0]), last.turn(columns[1]),
-                                    last.turn(columns[2]), wanted.rows);
+  const Vector3 angle =
+      log_between(last.turn(columns[0]), last.turn(columns[1]), last.turn(columns[2]), wanted.rows);
   const Lanes offset2 = dot(offset, offset), angle2 = dot(angle, angle);
   out.position_error = sqrt(offset2);
   out.orientation_error = sqrt(angle2);
@@ -113,8 +112,7 @@ inline void linearise_steps(const Model &model, const Weights &weights, const La
   for (int k = 0; k < triangle_size(n); ++k) out.hessian[k] = all(0.0);
   for (int i = 0; i < n; ++i) {
     const Joint &joint = model.joints[i];
-    const Lanes outside =
-        max(q[i] - joint.upper, all(0.0)) - max(joint.lower - q[i], all(0.0));
+    const Lanes outside = max(q[i] - joint.upper, all(0.0)) - max(joint.lower - q[i], all(0.0));
     const Lanes away = q[i] - joint.rest;
     out.twice_cost += limit2 * outside * outside + rest2 * away * away;
     out.gradient[i] = limit2 * outside + rest2 * away;

@@ -80,7 +80,7 @@ int check(const Problem &problem) {
   }
   const std::size_t steps = problem.steps, n = problem.model->owned.view.joint_count;
   const Weights &w = problem.weights;
-  const double weights[] = {w.limit,       w.smooth,       w.collision,      w.rest,    w.position,
+  const double weights[] = {w.limit,       w.smooth,       w.collision,       w.rest,    w.position,
                             w.orientation, w.end_position, w.end_orientation, w.margin_m};
   if (!all_finite(weights, 9) || !all_finite(problem.T_base_tcp, 16 * steps)) {
     return NOVAFLOW_TRAJOPT_NOT_FINITE;

@@ -35,7 +35,8 @@ inline Closest point_box(Vector3 p, Vector3 h) {
     const Lanes size = select(outside, excess * scale, select(mine, all(1.0), zero));
     return select(value < 0.0, -size, size);
   };
-  return {select(outside, distance, -shallowest), p,
+  return {select(outside, distance, -shallowest),
+          p,
           {component(p.x, gap.x, on_x), component(p.y, gap.y, on_y),
            component(p.z, gap.z, ~(on_x | on_y))}};
 }
@@ -58,7 +59,7 @@ inline Closest segment_box(const Segment &segment, Vector3 h) {
     };
     const Lanes slope = excess(a.x + t * d.x, h.x) * d.x + excess(a.y + t * d.y, h.y) * d.y +
                         excess(a.z + t * d.z, h.z) * d.z;
-    const Mask falls = slope < -kFlat, rises = slope > kFlat;
+    const Mask falls = slope<-kFlat, rises = slope> kFlat;
     const Mask new_u0 = falls & (t >= u0), new_u1 = ~falls & (t <= u1);
     const Mask new_v0 = ~rises & (t >= v0), new_v1 = rises & (t <= v1);
     u0 = select(new_u0, t, u0), u0_slope = select(new_u0, slope, u0_slope);

@@ -75,7 +75,8 @@ inline Lanes clamp(Lanes a, double low, double high) { return min(max(a, all(low
 // their products with k are exact.
 inline void sincos(Lanes x, Lanes &sine, Lanes &cosine) {
   constexpr double kRound = 0x1.8p52;  // adding it leaves an integer in the last bits
-  constexpr double kPart1 = 0x1.921fb544p+0, kPart2 = 0x1.0b4611a6p-34, kPart3 = 0x1.3198a2e037073p-69;
+  constexpr double kPart1 = 0x1.921fb544p+0, kPart2 = 0x1.0b4611a6p-34,
+                   kPart3 = 0x1.3198a2e037073p-69;
   const Lanes shifted = x * 0x1.45f306dc9c883p-1 + kRound;  // 2 / pi
   const Lanes k = shifted - kRound;
   const Mask quadrant = (Mask)shifted;
@@ -84,8 +85,8 @@ inline void sincos(Lanes x, Lanes &sine, Lanes &cosine) {
   Lanes s = all(-1.0 / 1307674368000.0), c = all(1.0 / 20922789888000.0);
   constexpr double kSine[] = {1.0 / 6227020800, -1.0 / 39916800, 1.0 / 362880,
                               -1.0 / 5040,      1.0 / 120,       -1.0 / 6};
-  constexpr double kCosine[] = {-1.0 / 87178291200, 1.0 / 479001600, -1.0 / 3628800, 1.0 / 40320,
-                                -1.0 / 720,         1.0 / 24,        -0.5};
+  constexpr double kCosine[] = {
+      -1.0 / 87178291200, 1.0 / 479001600, -1.0 / 3628800, 1.0 / 40320, -1.0 / 720, 1.0 / 24, -0.5};
   for (double coefficient : kSine) s = s * r2 + coefficient;
   for (double coefficient : kCosine) c = c * r2 + coefficient;
   s = r + r * r2 * s;

@@ -92,12 +92,10 @@ void bound(const std::vector<Capsule> &capsules, Cluster &cluster) {
     for (const double side : {-1.0, 1.0}) {
       double distance2 = 0.0;
       for (int i = 0; i < 3; ++i) {
-        const double d =
-            capsules[k].middle[i] + side * capsules[k].half[i] - cluster.centre[i];
+        const double d = capsules[k].middle[i] + side * capsules[k].half[i] - cluster.centre[i];
         distance2 += d * d;
       }
-      cluster.radius =
-          std::max(cluster.radius, std::sqrt(distance2) + capsules[k].radius + 1e-12);
+      cluster.radius = std::max(cluster.radius, std::sqrt(distance2) + capsules[k].radius + 1e-12);
     }
   }
 }

@@ -1,5 +1,5 @@
-// Levenberg-Marquardt:  (H + damping diag H) step = -gradient,  damping by Nielsen's rule: the better
-// the model predicted the decrease, the smaller it becomes.
+// Levenberg-Marquardt:  (H + damping diag H) step = -gradient,  damping by Nielsen's rule: the
+// better the model predicted the decrease, the smaller it becomes.
 //
 // Source: Madsen, Nielsen, Tingleff, Methods for non-linear least squares problems, 2004.
 #pragma once
@@ -29,8 +29,8 @@ struct Follower {
         q_trial(arena.take<double>(size)),
         scale(arena.take<double>(size)),
         step(arena.take<double>(size)),
-        columns(arena.take<double>(std::size_t(size + model.joint_count) *
-                                   (model.joint_count + 1))) {}
+        columns(
+            arena.take<double>(std::size_t(size + model.joint_count) * (model.joint_count + 1))) {}
 
   void first_guess(const Problem &problem, double *q) const {
     const int n = model.joint_count;

@@ -1,4 +1,5 @@
-// Rotation vector of a rotation matrix:  log R = a / sin a * (R - R^T)^vee / 2,  2 cos a = tr R - 1.
+// Rotation vector of a rotation matrix:  log R = a / sin a * (R - R^T)^vee / 2,  2 cos a = tr R
+// - 1.
 #pragma once
 
 #include "vector3.hpp"
@@ -33,8 +34,10 @@ inline Vector3 log_between(Vector3 x, Vector3 y, Vector3 z, const Vector3 *wante
   // row i of B holds the i-th coordinates of B's axes, so that (A B^T)_ij = A_i . B_j
   const Vector3 a[3] = {{x.x, y.x, z.x}, {x.y, y.y, z.y}, {x.z, y.z, z.z}};
   const Vector3 *b = wanted_rows;
-  const Vector3 twist = Vector3{dot(a[2], b[1]) - dot(a[1], b[2]), dot(a[0], b[2]) - dot(a[2], b[0]),
-                                dot(a[1], b[0]) - dot(a[0], b[1])} * 0.5;
+  const Vector3 twist =
+      Vector3{dot(a[2], b[1]) - dot(a[1], b[2]), dot(a[0], b[2]) - dot(a[2], b[0]),
+              dot(a[1], b[0]) - dot(a[0], b[1])} *
+      0.5;
   const Lanes sine = sqrt(dot(twist, twist));
   const Lanes cosine = 0.5 * (dot(a[0], b[0]) + dot(a[1], b[1]) + dot(a[2], b[2]) - 1.0);
   Vector3 out = twist * angle_over_sine(sine, max(cosine, all(-0.9)));

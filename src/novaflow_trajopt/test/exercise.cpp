@@ -123,8 +123,12 @@ struct Task {
     end.assign(q.end() - cell.joints, q.end());
     out.assign(std::size_t(steps) * (cell.joints + 3), 0.0);
     double *rest = out.data() + std::size_t(steps) * cell.joints;
-    problem = {cell.model, steps,
-               poses.data(), start.data(), end.data(), guessed ? q.data() : nullptr,
+    problem = {cell.model,
+               steps,
+               poses.data(),
+               start.data(),
+               end.data(),
+               guessed ? q.data() : nullptr,
                {100, 10, 15, 0.1, 50, 10, 200, 40, 0.05}};
     solution = {out.data(), rest, rest + steps, rest + 2 * steps, 0, 0, 0};
   }

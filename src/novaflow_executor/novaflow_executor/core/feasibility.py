@@ -20,7 +20,8 @@ from novaflow_core.grounding import CollisionScene
 from novaflow_executor.core import ik
 from novaflow_executor.core.approach import straight
 from novaflow_executor.core.collision import Carried, CollisionModel
-from novaflow_executor.core.flow_poses import ObjectMotion, object_motion, tcp_poses
+from novaflow_executor.core.flow_poses import ObjectMotion, object_motion, raised, tcp_poses
+from novaflow_executor.core.making_room import making_room
 from novaflow_executor.core.motion import FollowProblem, FollowSolution, FollowWeights, MotionSolver
 from novaflow_executor.core.robot import RobotModel
 
@@ -42,6 +43,7 @@ class FeasibilityLimits:
         starts: Grasps (of either half turn) that are looked at for the flows' ends.
         solved: Pairs per candidate that are solved in one round.
         rounds: Of solving until one pair is feasible.
+        raised_m: How much higher a flow is tried whose way is blocked for every grasp.
     """
 
     standoff_m: float = 0.09
@@ -51,9 +53,10 @@ class FeasibilityLimits:
     orientation_rad: float = 0.15
     clearance_m: float = -0.001
     step_rad: float = 0.5
-    starts: int = 24
-    solved: int = 2
-    rounds: int = 3
+    starts: int = 60
+    solved: int = 12
+    rounds: int = 5
+    raised_m: tuple[float, ...] = (0.03, 0.06, 0.10)
 
 
 @dataclass(frozen=True)
@@ -137,6 +140,8 @@ class FeasibilityCheck:
         self.robot, self.solver, self.scene, self.limits = robot, solver, scene, limits
         self._spheres, self._radius = spheres, sphere_radius_m
         self._models: dict[float, CollisionModel] = {}
+        # Boxes are larger than things: one that the object already overlaps gives way to it.
+        self._carry_scene = making_room(scene, spheres, sphere_radius_m)
 
     def model(self, opening_m: float) -> CollisionModel:
         """Collision model without the object; rounded openings let few models serve all."""
@@ -151,7 +156,7 @@ class FeasibilityCheck:
         points = self._spheres @ T_tcp_base[:3, :3].T + T_tcp_base[:3, 3]
         free = {"support"} | {b.name for b in self.scene.boxes if b.name.startswith("reference")}
         carried = Carried(points, self._radius, frozenset(free))
-        return CollisionModel(self.robot, self.scene, grasp.width_m, carried)
+        return CollisionModel(self.robot, self._carry_scene, grasp.width_m, carried)
 
     def starts(self, grasps: Sequence[Grasp], q_now: Array) -> tuple[list[GraspStart], str]:
         """Grasps that the arm reaches, best first, and a sentence on those that it does not."""
@@ -235,15 +240,18 @@ class FeasibilityCheck:
             return _refused(candidate, Code.NO_FEASIBLE_GRASP, why_not, 0), None
         tally = _Tally(pairs=len(starts))
         ranked = self._ranked(motion, starts, tally)
-        for round_ in range(self.limits.rounds):
-            part = ranked[round_ * self.limits.solved : (round_ + 1) * self.limits.solved]
-            good = self._solve(motion, part, tally)
-            if good:
-                best = max(good, key=lambda pair: pair.score)
+        for height_m in (0.0, *self.limits.raised_m):
+            if height_m and not tally.path_blocked:
+                break  # nothing stands in the way: higher is not better
+            higher = raised(motion, height_m, self.scene.support.normal) if height_m else motion
+            best = self._best(higher, ranked, tally)
+            if best is not None:
+                over = f", raised by {1e3 * height_m:.0f} mm over what is in the way"
                 text = (
                     f"follows all {candidate.flow.steps} steps within "
                     f"{1e3 * best.solution.position_error_m.max():.1f} mm, "
                     f"{1e3 * best.solution.clearance_m.min():.0f} mm clear of the scene"
+                    f"{over if height_m else ''}"
                 )
                 record = CandidateFeasibility(
                     candidate.candidate_id,
@@ -257,6 +265,18 @@ class FeasibilityCheck:
                 return record, best
         reason = f"of {tally.pairs} grasps {tally.text()}"
         return _refused(candidate, Code.NO_FEASIBLE_GRASP, reason, len(starts)), None
+
+    def _best(
+        self, motion: ObjectMotion, ranked: list[tuple[GraspStart, Array]], tally: _Tally
+    ) -> FeasiblePair | None:
+        """The best pair of the first round that has one; the tally is of this motion alone."""
+        tally.path_blocked = tally.path_off = 0
+        for round_ in range(self.limits.rounds):
+            part = ranked[round_ * self.limits.solved : (round_ + 1) * self.limits.solved]
+            good = self._solve(motion, part, tally)
+            if good:
+                return max(good, key=lambda pair: pair.score)
+        return None
 
     def _ranked(
         self, motion: ObjectMotion, starts: list[GraspStart], tally: _Tally

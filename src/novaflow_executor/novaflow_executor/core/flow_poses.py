@@ -69,6 +69,26 @@ def object_motion(
     return ObjectMotion(poses, fit.residual_m)
 
 
+def raised(motion: ObjectMotion, height_m: float, up: Array) -> ObjectMotion:
+    """The same motion, higher between its ends: over what stands in the way.
+
+    The first and the last quarter of the way pass into the raised middle smoothly; what the task
+    asks for is in the ends, which stay as they are.
+
+    Args:
+        motion: Of the object.
+        height_m: How much higher in the middle.
+        up: (3,) unit normal of the support.
+    """
+    steps = np.linalg.norm(np.diff(motion.poses[:, :3, 3], axis=0), axis=1)
+    way = np.concatenate([[0.0], np.cumsum(steps)])
+    share = way / max(float(way[-1]), 1e-9)
+    rise = np.clip(np.minimum(share, 1.0 - share) / 0.25, 0.0, 1.0)
+    poses = motion.poses.copy()
+    poses[:, :3, 3] += (height_m * rise**2 * (3 - 2 * rise))[:, None] * up
+    return ObjectMotion(poses, motion.residual_m)
+
+
 def smoothed(poses: Array, sigma: float, centre: Array) -> Array:
     """Filter poses (T, 4, 4) over time about a point (3,) of the object; the first one stays."""
     path = (

@@ -284,3 +284,15 @@ def test_gripper_through_the_object_where_it_must_not_touch_it(validator, plan, 
     error = refused(validator, replace(plan, segments=tuple(segments)), planner.home, scene)
     assert error.code == Code.PLAN_COLLISION
     assert "object" in error.reason
+
+
+def test_a_flow_through_an_obstacle_is_carried_over_it(
+    planner, make_scene, cloud, make_candidate, validator
+):
+    way = make_scene(("other_1", (0.49, 0.0, 0.06), (0.06, 0.06, 0.12)))
+    candidate = make_candidate(cloud, SHIFT, lift_m=0.05, candidate_id="through")
+    (record,) = planner.score(cloud, way, [candidate], planner.home)
+    assert record.feasible, record.reason
+    assert "over what is in the way" in record.reason
+    plan = planner.plan(cloud, way, candidate, planner.home)
+    validator.check(plan, planner.home, way)

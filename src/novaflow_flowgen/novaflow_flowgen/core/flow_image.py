@@ -127,12 +127,14 @@ def _panel(
 def _draw_tracks(out: Image, tracks: NDArray[np.float64]) -> None:
     steps = len(tracks)
     ramp = _time_colours(steps)
+    with np.errstate(invalid="ignore"):
+        known = np.asarray((abs(tracks) < 1e4).all(axis=2))
+    fine = np.rint(np.where(known[..., None], tracks, 0.0) * 8).astype(np.int32)
     for step in range(1, steps):
-        for a, b in zip(tracks[step - 1], tracks[step], strict=True):
-            if np.isfinite(a).all() and np.isfinite(b).all() and abs(a).max() < 1e4 > abs(b).max():
-                ends = [tuple(int(v) for v in np.rint(p * 8)) for p in (a, b)]
-                colour = tuple(int(c) for c in ramp[step])
-                cv2.line(out, ends[0], ends[1], colour, 2, cv2.LINE_AA, shift=3)
+        both = known[step - 1] & known[step]
+        lines = np.stack([fine[step - 1, both], fine[step, both]], axis=1)
+        colour = tuple(int(c) for c in ramp[step])
+        cv2.polylines(out, list(lines), False, colour, 2, cv2.LINE_AA, shift=3)
     for points, colour in ((tracks[0], ramp[0]), (tracks[-1], ramp[-1])):
         for p in points[np.isfinite(points).all(axis=1)]:
             if abs(p).max() < 1e4:

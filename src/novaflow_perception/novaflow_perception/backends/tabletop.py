@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from novaflow_core import se3
+from novaflow_core.camera import CameraModel
 from novaflow_core.errors import Code, PerceptionError
 from novaflow_core.grounding import (
     LABEL_NOTHING,
@@ -22,14 +23,18 @@ from novaflow_core.grounding import (
     Grounding,
     Role,
 )
+from novaflow_core.relations import view_axes
 from novaflow_core.scene import Plane, RgbdView, Scene
 from novaflow_core.task import ObjectPhrase, TaskSpec
 from novaflow_perception.core import colour, plane, segmentation, shape
-from novaflow_perception.core.choice import ChoiceSettings, Thing, choose
+from novaflow_perception.core.choice import Chooser, ChoiceSettings
 from novaflow_perception.core.colour import ColourSettings
 from novaflow_perception.core.geometry import upright_box
 from novaflow_perception.core.segmentation import SegmentationSettings
 from novaflow_perception.core.surface import Surface, surface_of
+from novaflow_perception.core.telling_apart import TellingSettings
+from novaflow_perception.core.thing import Thing
+from novaflow_perception.core.working_size import at_working_size, labels_of_size
 
 Labels = NDArray[np.int32]
 _MAX_OBJECTS = 200  # labels are bytes, and two are taken
@@ -42,6 +47,7 @@ class TabletopSettings:
     segmentation: SegmentationSettings = field(default_factory=SegmentationSettings)
     colours: ColourSettings = field(default_factory=ColourSettings)
     choice: ChoiceSettings = field(default_factory=ChoiceSettings)
+    telling: TellingSettings = field(default_factory=TellingSettings)
     other_views_m: float = (
         0.012  # how near to an object's points another view's points belong to it
     )
@@ -74,21 +80,15 @@ class TabletopGrounder:
     def ground(self, scene: Scene, task: TaskSpec) -> Grounding:
         """Find the target and the references in the scene's first view; see `Grounder`."""
         found = self.inventory(scene.main)
+        settings = self._settings
+        chooser = Chooser(found.things, settings.choice, settings.telling, settings.colours)
         taken: list[int] = []
         roles: dict[int, tuple[Role, float]] = {}
         phrases = [(task.target, Role.TARGET), *((p, Role.REFERENCE) for p in task.references)]
         # The one with the most to say is looked for first, so that "the cup" and "the red cup" do
         # not collide.
         for phrase, role in sorted(phrases, key=lambda pair: -_says(pair[0])):
-            choice = choose(
-                phrase,
-                found.things,
-                taken=taken,
-                reference=role is Role.REFERENCE,
-                width_px=scene.main.model.width,
-                settings=self._settings.choice,
-                colours=self._settings.colours,
-            )
+            choice = chooser.choose(phrase, taken=taken, reference=role is Role.REFERENCE)
             taken.append(choice.thing.label)
             roles[choice.thing.label] = (role, choice.score)
         return self._grounding(scene, task, found, roles)
@@ -102,15 +102,21 @@ class TabletopGrounder:
                 Code.DEPTH_INVALID,
                 f"camera '{view.camera}' has depth at {valid.mean():.1%} of its pixels",
             )
-        points = view.model.back_project(view.depth)
-        support = plane.fit_support(points[valid])
-        surface = surface_of(view.depth, view.model, view.color, support)
+        small = at_working_size(view)
+        points = small.model.back_project(small.depth)
+        support = plane.fit_support(points[np.isfinite(small.depth)])
+        surface = surface_of(small.depth, small.model, small.color, support)
         labels, normal = segmentation.segment(surface, settings.segmentation)
-        rgb = colour.corrected(view.color, settings.colours)
+        stage = (labels > 0) | segmentation.support_pixels(surface, settings.segmentation)
+        rgb = colour.corrected(small.color, settings.colours, stage)
+        scale = view.model.width / small.model.width
         things = tuple(
-            self._describe(i, surface, labels == i, normal, rgb)
+            self._describe(i, surface, labels == i, normal, rgb, small.model, scale)
             for i in range(1, min(int(labels.max()), _MAX_OBJECTS) + 1)
         )
+        if small is not view:
+            surface = surface_of(view.depth, view.model, view.color, support)
+            labels = np.where(valid, labels_of_size(labels, view.depth.shape), 0)
         return Inventory(support, surface, labels, things)
 
     def _describe(
@@ -120,6 +126,8 @@ class TabletopGrounder:
         mask: NDArray[np.bool_],
         normal: NDArray[np.float64],
         rgb: NDArray[np.float32],
+        model: CameraModel,
+        scale: float,
     ) -> Thing:
         rows, columns = np.nonzero(mask)
         # Measure in a window: most of the image is something else.
@@ -136,11 +144,14 @@ class TabletopGrounder:
         )
         along = surface.points[mask] - surface.support.normal * surface.height[mask][:, None]
         foot = -surface.support.offset * surface.support.normal  # below the camera
+        flat = along @ view_axes(np.eye(4), surface.support).T
         return Thing(
             label=label,
             shape=shape.measure(part, normal[window], inside),
             colours=colour.shares(rgb[window][solid]),
-            centre_px=np.array([columns.mean(), rows.mean()]),
+            centre_px=(np.array([columns.mean(), rows.mean()]) + 0.5) * scale - 0.5,
+            bearing=(float(columns.mean()) - model.cx) / model.fx,
+            place_m=np.percentile(flat, [2, 98], axis=0).mean(axis=0),
             distance_m=float(np.percentile(np.linalg.norm(along - foot, axis=1), 10)),
             cut_off=cut_off,
         )
@@ -214,4 +225,5 @@ class TabletopGrounder:
 
 
 def _says(phrase: ObjectPhrase) -> int:
-    return sum(bool(part) for part in (phrase.noun, phrase.colour, phrase.size, phrase.place))
+    return sum(bool(part) for part in 
+        (phrase.noun, phrase.colour, phrase.size, phrase.form, phrase.place, phrase.landmark))

@@ -7,22 +7,43 @@ import re
 from dataclasses import dataclass, field, replace
 
 from novaflow_core.errors import Code, PerceptionError
-from novaflow_core.task import Direction, Motion, ObjectPhrase, Relation
+from novaflow_core.task import Direction, Landmark, Motion, ObjectPhrase, Relation
+from novaflow_perception.core import object_words
 from novaflow_perception.core import vocabulary as words
+from novaflow_perception.core.object_phrase import (
+    GROUP,
+    SUPPORT,
+    noun_of,
+    object_follows,
+    read_object,
+    unknown_word,
+)
 from novaflow_perception.core.phrases import Found, PhraseTable
 
 _TABLE = PhraseTable.of_vocabulary()
-_TO_ME = frozenset({"bring", "get", "fetch", "pass", "hand"})
+_TO_ME = frozenset({"bring", "get", "fetch", "pass", "hand", "give", "deliver"})
+UNDER = "under"
+_IN_PLACE = frozenset({Motion.LIFT, Motion.TILT, Motion.TURN, Motion.STRAIGHTEN})
 
 
 @dataclass
 class Goal:
-    """A direction, or a relation and its reference; `word` is the preposition as written."""
+    """A direction, or a relation and its reference; `word` is the preposition as written.
+
+    `under` is a relation that can only tell where something is.
+    """
 
     word: str
     direction: Direction | None = None
     relation: Relation | None = None
     reference: ObjectPhrase | None = None
+    under: bool = False
+
+    def landmark(self) -> Landmark | None:
+        """Return what this says of where something is."""
+        if self.reference is None or self.reference.noun in (SUPPORT, GROUP):
+            return None
+        return Landmark(UNDER if self.under else str(self.relation), self.reference)
 
 
 @dataclass
@@ -33,6 +54,7 @@ class ReadClause:
     motion: Motion
     target: ObjectPhrase | None = None
     pronoun: bool = False
+    object_first: bool = False
     goals: list[Goal] = field(default_factory=list)
     trailing_place: str = ""
     particle: str = ""
@@ -48,21 +70,55 @@ class ClauseReader:
 
     def __init__(self, tokens: list[str], instruction: str) -> None:
         """Find the verb; errors quote the instruction."""
-        self._instruction = instruction
-        start = self._verb_at(tokens)
-        self._t = tokens
-        self._i = start + 1
-        verb = tokens[start]
-        self._out = ReadClause(verb, words.VERBS[verb])
+        self._instruction, self._t = instruction, tokens
+        self._linked = False
+        self._i = self._begin(tokens)
+        if self._i < len(tokens) and tokens[self._i] in words.VERBS:
+            self._out = ReadClause(tokens[self._i], words.VERBS[tokens[self._i]])
+            self._i += 1
+        else:
+            self._out = ReadClause("move", Motion.MOVE, object_first=True)
+            self._out.target = self._object()
+            self._predicate()
 
-    def _verb_at(self, tokens: list[str]) -> int:
+    def _begin(self, tokens: list[str]) -> int:
+        """Index of the verb, or of an object that comes first ("the block goes into ...")."""
         for i, token in enumerate(tokens):
             if token in words.VERBS:
+                return i
+            if object_follows(tokens, i) and self._is_subject(tokens, i):
                 return i
             known = token in words.FILLERS or token in words.ADVERBS
             if not known and not (token in ("the", "arm") and i + 1 < len(tokens)):
                 raise self._unknown_motion(token)
         raise self._unknown_motion(tokens[-1])
+
+    def _is_subject(self, tokens: list[str], i: int) -> bool:
+        """Whether a known object stands here, with something said of where it goes."""
+        if tokens[i] in object_words.PRONOUNS - object_words.DETERMINERS:
+            return False
+        try:
+            end = read_object(tokens, i, self._instruction).end
+        except PerceptionError:
+            return False
+        return end < len(tokens)
+
+    def _predicate(self) -> None:
+        """Skip "should be moved" and the like behind an object that comes first."""
+        t = self._t
+        while self._i < len(t):
+            token = t[self._i]
+            ahead = t[self._i + 1] if self._i + 1 < len(t) else ""
+            if token == "to" and (ahead in words.COPULAS or _verb_of(ahead)):
+                pass
+            elif token in words.COPULAS or (token in words.FILLERS and token not in ("to", "me")):
+                pass
+            elif _verb_of(token):
+                verb = _verb_of(token)
+                self._out.verb, self._out.motion = verb, words.VERBS[verb]
+            else:
+                return
+            self._i += 1
 
     def _unknown_motion(self, word: str) -> PerceptionError:
         known = "put, move, lift, push, pull, tilt, turn, straighten"
@@ -70,6 +126,7 @@ class ClauseReader:
             Code.UNKNOWN_MOTION,
             f"'{word}' in '{self._instruction.strip()}' is not a motion that is known; "
             f"begin with one such as {known}",
+            {"word": word},
         )
 
     def read(self) -> ReadClause:
@@ -85,7 +142,9 @@ class ClauseReader:
                 found_object = self._object()
                 out.target = None if out.pronoun else found_object
                 continue
-            raise self._unknown_word(self._t[self._i])
+            raise unknown_word(self._t[self._i], self._instruction)
+        if out.object_first and not out.goals and out.motion is Motion.MOVE:
+            raise self._unknown_motion(self._t[-1])
         return out
 
     # --- phrases ---
@@ -93,7 +152,7 @@ class ClauseReader:
         token, out = self._t[self._i], self._out
         particles = words.PARTICLES.get(out.verb, "").split()
         before_object = out.target is None and token != "over"
-        if token in particles and (before_object or not self._object_follows(1)):
+        if token in particles and (before_object or not object_follows(self._t, self._i + 1)):
             out.particle = token
         elif token in words.UPRIGHT and out.target is not None and not self._relation_or_way_next():
             out.upright = True
@@ -119,46 +178,68 @@ class ClauseReader:
         out, meanings, text = self._out, found.meanings, found.text
         named = out.target is not None or out.pronoun
         after = self._i + found.length
+        with_object = object_follows(self._t, after)
         if "unsupported" in meanings:
-            raise PerceptionError(
-                Code.UNKNOWN_MOTION,
-                f"the relation '{text}' is not known; known are on, in, next to, over, left of, "
-                "right of, in front of, behind",
-            )
-        if "upside_down" in meanings:
+            raise self._unknown_relation(text)
+        if "ignored" in meanings or "amount" in meanings:
+            pass
+        elif "upside_down" in meanings:
             out.upside_down = True
         elif "sense" in meanings:
             out.sense = int(str(meanings["sense"]))
-        elif "relation" in meanings and self._object_follows(found.length):
-            if not named:
-                return False
+        elif with_object and named and ("relation" in meanings or "under" in meanings):
             self._i = after
             reference = self._object(support_allowed=True)
-            self._add_relation(text, Relation(str(meanings["relation"])), reference)
+            relation = None if "under" in meanings else Relation(str(meanings["relation"]))
+            self._add_relation(text, relation, reference)
             return True
-        elif "source" in meanings and self._object_follows(found.length):
+        elif with_object and "source" in meanings:
             self._i = after
-            self._object(support_allowed=True)
+            self._add_source(text, self._object(support_allowed=True))
             return True
         elif "place" in meanings and named:
             self._add_place(str(meanings["place"]))
-        elif "direction" in meanings and (named or not self._object_follows(0)):
+            after = self._of_support(after)
+        elif text in words.NEAR_VIEWER and named and out.motion in _IN_PLACE:
+            self._add_place("nearest")
+        elif "direction" in meanings and (named or not object_follows(self._t, self._i)):
             out.goals.append(Goal(text, direction=self._direction(meanings["direction"])))
-        elif "link" in meanings or "amount" in meanings:
-            pass
+            after = self._of_support(after)
+        elif "link" in meanings and named:
+            self._linked = True
+        elif "relation" in meanings and with_object and not named:
+            return False
         elif "relation" in meanings or "source" in meanings:
-            if after < len(self._t) and (
-                _TABLE.longest(self._t, after) or self._t[after] in words.ADVERBS
-            ):
-                pass  # "over to the left", "off there"
-            elif after < len(self._t):
-                raise self._unknown_word(self._t[after])
-            elif "source" not in meanings:
-                raise PerceptionError(Code.UNKNOWN_MOTION, f"no object follows '{text}'")
+            self._hanging(text, after, "source" in meanings)
         else:
             return False
         self._i = after
         return True
+
+    def _hanging(self, text: str, after: int, source: bool) -> None:
+        """Check a preposition without an object: "over to the left", "off there"."""
+        if after < len(self._t):
+            if not (_TABLE.longest(self._t, after) or self._t[after] in words.ADVERBS):
+                raise unknown_word(self._t[after], self._instruction)
+        elif not source:
+            raise PerceptionError(Code.UNKNOWN_MOTION, f"no object follows '{text}'")
+
+    def _unknown_relation(self, text: str) -> PerceptionError:
+        return PerceptionError(
+            Code.UNKNOWN_MOTION,
+            f"the relation '{text}' is not known; known are on, in, next to, over, left of, "
+            "right of, in front of, behind",
+            {"word": text},
+        )
+
+    def _of_support(self, i: int) -> int:
+        """Skip "of the table" behind a side or a way."""
+        t = self._t
+        j = i + 1
+        while j < len(t) and t[j] in object_words.DETERMINERS:
+            j += 1
+        of_support = i < len(t) and t[i] == "of" and j < len(t) and noun_of(t[j]) == SUPPORT
+        return j + 1 if of_support else i
 
     def _direction(self, value: object) -> Direction:
         if isinstance(value, Direction):
@@ -168,16 +249,41 @@ class ClauseReader:
             toward = True
         return Direction.TOWARD_CAMERA if toward else Direction.AWAY_FROM_CAMERA
 
-    def _add_relation(self, word: str, relation: Relation, reference: ObjectPhrase) -> None:
-        if reference.noun == "support":
+    def _add_relation(
+        self, word: str, relation: Relation | None, reference: ObjectPhrase
+    ) -> None:
+        goal = Goal(word, relation=relation, reference=reference, under=relation is None)
+        linked, self._linked = self._linked, False
+        if linked and (landmark := goal.landmark()):
+            self._tell_apart(landmark)
+        elif reference.noun == SUPPORT:
             # "on the table" is where things stand anyway, unless it is the only goal.
+            if relation is None:
+                raise self._unknown_relation(word)
             if not self._out.goals and relation in (Relation.ON, Relation.NEXT_TO):
                 self._out.goals.append(Goal(word, direction=Direction.DOWN))
-            return
-        self._out.goals.append(Goal(word, relation=relation, reference=reference))
+        else:
+            self._out.goals.append(goal)
+
+    def _add_source(self, word: str, reference: ObjectPhrase) -> None:
+        """Where the target is taken from tells which one is meant."""
+        relation = Relation.IN if word in words.SOURCES_INSIDE else Relation.ON
+        landmark = Goal(word, relation=relation, reference=reference).landmark()
+        far = word in words.SOURCES_AWAY
+        if landmark and not far and self._out.target is not None:
+            self._out.target = replace(self._out.target, landmark=landmark)
+
+    def _tell_apart(self, landmark: Landmark) -> None:
+        """Say of the last object where it is."""
+        out = self._out
+        if out.goals and out.goals[-1].reference is not None:
+            out.goals[-1].reference = replace(out.goals[-1].reference, landmark=landmark)
+        elif out.target is not None:
+            out.target = replace(out.target, landmark=landmark)
 
     def _add_place(self, place: str) -> None:
         out = self._out
+        self._linked = False
         if out.goals and out.goals[-1].reference is not None:
             last = out.goals[-1]
             assert last.reference is not None
@@ -196,6 +302,7 @@ class ClauseReader:
         value, i = self._number(i)
         if value is None or i >= len(self._t):
             return False
+        i += self._t[i] == "of" and i + 1 < len(self._t)
         unit = self._t[i]
         if unit in words.LENGTH_UNITS_M:
             self._out.distance_m = value * words.LENGTH_UNITS_M[unit]
@@ -228,106 +335,22 @@ class ClauseReader:
             return value, i
         return None, i
 
-    # --- objects ---
-    def _object_follows(self, offset: int) -> bool:
-        i = self._i + offset
-        while i < len(self._t) and self._t[i] in words.DETERMINERS:
-            i += 1
-        if i > self._i + offset and i == len(self._t):
-            return self._t[i - 1] in words.PRONOUNS
-        return i < len(self._t) and (
-            self._t[i] in words.PRONOUNS or self._head_ahead(i) or i > self._i + offset
-        )
-
-    def _head_ahead(self, i: int) -> bool:
-        while i < len(self._t) and _describes(self._t[i]):
-            if _noun(self._t[i]):
-                return True
-            i += 1
-        return False
-
     def _object(self, *, support_allowed: bool = False) -> ObjectPhrase:
-        """Read an object phrase, from its determiner to its noun and what is joined with "of"."""
-        begin, out = self._i, ObjectPhrase("")
-        noun = ""
-        while self._i < len(self._t):
-            token = self._t[self._i]
-            if noun and not _noun(token):
-                break
-            if _noun(token):
-                noun = _noun(token)
-            elif token in words.PRONOUNS and not self._head_ahead(self._i + 1):
-                self._i += 1
-                self._out.pronoun = True
-                return ObjectPhrase(token)
-            elif token in words.DETERMINERS or token in words.UNCHECKED or token == "hand":
-                pass
-            elif token in words.COLOURS:
-                out = replace(out, colour=out.colour or words.COLOURS[token])
-            elif token == "and" and out.colour and self._next_in(words.COLOURS):
-                pass
-            elif token in words.SIZES:
-                out = replace(out, size=words.SIZES[token])
-            elif token in words.PLACE_ADJECTIVES:
-                out = replace(out, place=words.PLACE_ADJECTIVES[token])
-            elif token not in words.ADVERBS and token != "most":
-                raise self._unknown_word(token)
-            self._i += 1
-        self._contents()
-        text = " ".join(self._t[begin : self._i])
-        if not noun:
-            raise PerceptionError(
-                Code.UNKNOWN_WORD,
-                f"'{text}' in '{self._instruction.strip()}' names no kind of object; known "
-                f"kinds are {', '.join(sorted(set(words.NOUNS.values())))}",
-            )
-        if noun == "support" and not support_allowed:
-            raise PerceptionError(
-                Code.UNKNOWN_WORD, f"'{text}' is what things stand on; it cannot be moved"
-            )
-        if noun == "anything" and not (out.colour or out.size or out.place):
-            noun = "anything"
-        return replace(out, text=text, noun="" if noun == "anything" else noun)
-
-    def _contents(self) -> None:
-        """Skip "of milk" in "the carton of milk"."""
-        i = self._i
-        if i + 1 < len(self._t) and self._t[i] == "of":
-            while i + 1 < len(self._t) and self._t[i + 1] in words.UNCHECKED:
-                i += 1
-            if i > self._i:
-                self._i = i + 1
-
-    def _next_in(self, table: dict[str, str]) -> bool:
-        return self._i + 1 < len(self._t) and self._t[self._i + 1] in table
-
-    def _unknown_word(self, word: str) -> PerceptionError:
-        return PerceptionError(
-            Code.UNKNOWN_WORD,
-            f"the word '{word}' in '{self._instruction.strip()}' is not known",
-            {"word": word},
+        read = read_object(
+            self._t, self._i, self._instruction, support_allowed=support_allowed
         )
+        self._i = read.end
+        self._out.pronoun = self._out.pronoun or read.pronoun
+        return read.phrase
 
 
-def _noun(token: str) -> str:
-    """Canonical kind of a noun; "anything" or "support" for the special sorts; "" if none."""
-    for form in (token, token.removesuffix("s"), token.removesuffix("es")):
-        if form in words.NOUNS:
-            return words.NOUNS[form]
-        if form in words.ANYTHING:
-            return "anything"
-        if form in words.SUPPORTS:
-            return "support"
-    return ""
-
-
-def _describes(token: str) -> bool:
-    return bool(
-        _noun(token)
-        or token in words.COLOURS
-        or token in words.SIZES
-        or token in words.UNCHECKED
-        or token in words.PLACE_ADJECTIVES
-        or token in words.DETERMINERS
-        or token in ("and", "hand", "most")
-    )
+def _verb_of(token: str) -> str:
+    """Verb of "moved", "placed", "putting"; "" if it is none."""
+    for ending in ("ed", "d", "ing", "s"):
+        if token.endswith(ending):
+            stem = token.removesuffix(ending)
+            undoubled = stem[:-1] if len(stem) > 2 and stem[-1] == stem[-2] else stem
+            for form in (stem, f"{stem}e", undoubled):
+                if form in words.VERBS:
+                    return form
+    return token if token in words.VERBS else ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import cv2
@@ -10,13 +11,15 @@ from numpy.typing import NDArray
 
 from novaflow_core import se3
 from novaflow_core.grounding import Grounding
-from novaflow_core.scene import Scene
+from novaflow_core.scene import Plane, Scene
 from novaflow_perception.core.evidence import Body, Change
 from novaflow_perception.core.registration import Fit, ObjectModel, candidates, fit_of
 
 Float = NDArray[np.float64]
 
 _LEANS_RAD = (0.35, 0.8, 1.5)  # 20, 46 and 86 deg: alignment bridges what lies between
+_SLIDES = ((0.006, 0.08), (0.003, 0.04), (0.0015, 0.02))  # [m], [rad]
+_MOST_SLIDES = 4  # of one size
 _OLD_PLACE_PX = 9  # the target's edge, grown by the slip of depth against colour
 _MIN_ARRIVED = 40  # fewer pixels do not tell
 _REFERENCE_POINTS = 500
@@ -86,20 +89,48 @@ def explanations(
         arrived = arrived[~reference.body.explains(arrived, reference.motion)]
     kernel = np.ones((_OLD_PLACE_PX, _OLD_PLACE_PX), np.uint8)
     own = cv2.dilate(np.isfinite(body.depth).astype(np.uint8), kernel) > 0
-    found = []
-    for motion, fit in candidates(
-        model,
-        expected,
-        change.after_with_past(np.asarray(own)),
-        body.support,
-        reach_m=reach_m,
-        leans_rad=_LEANS_RAD,
-    ):
+    new = change.after_with_past(np.asarray(own))
+
+    def weighed(motion: Float, fit: Fit) -> Explanation:
         share = 0.0
         if len(arrived) >= _MIN_ARRIVED:
             share = 1.0 - float(body.explains(arrived, motion).mean())
-        found.append(Explanation(motion, fit, share))
-    return sorted(found, key=lambda item: -item.score)
+        return Explanation(motion, fit, share)
+
+    found = [
+        weighed(motion, fit)
+        for motion, fit in candidates(
+            model, expected, new, body.support, reach_m=reach_m, leans_rad=_LEANS_RAD
+        )
+    ]
+    best = _slid(
+        max(found, key=lambda item: item.score),
+        lambda motion: weighed(motion, fit_of(model, motion, new)),
+        centre,
+        body.support,
+    )
+    return [best, *sorted(found, key=lambda item: -item.score)]
+
+
+def _slid(
+    best: Explanation, weigh: Callable[[Float], Explanation], centre: Float, support: Plane
+) -> Explanation:
+    """Slide and turn the best explanation while that helps: along its faces alignment is blind."""
+    basis = support.basis()
+    for step_m, turn_rad in _SLIDES:
+        for _ in range(_MOST_SLIDES):
+            at = se3.apply(best.motion, centre)
+            moves = [(sign * step_m * way, 0.0) for way in basis for sign in (-1, 1)]
+            moves += [(np.zeros(3), turn_rad), (np.zeros(3), -turn_rad)]
+            tried = []
+            for shift, turn in moves:
+                spin = se3.exp_so3(turn * support.normal)
+                tried.append(weigh(se3.from_rt(spin, at + shift - spin @ at) @ best.motion))
+            better = max(tried, key=lambda item: item.score)
+            if better.score <= best.score:
+                break
+            best = better
+    return best
 
 
 def find_reference(before: Scene, grounding: Grounding, change: Change) -> Reference | None:

@@ -81,13 +81,13 @@ def _joined(clauses: list[ReadClause], instruction: str) -> TaskSpec:
 
 
 def _task(read: ReadClause, target: ObjectPhrase, instruction: str) -> TaskSpec:
-    goal = read.goals[-1] if read.goals else None
+    goal, target = _final_goal(read, target)
     motion = read.motion
     if read.upright and not goal:
         motion = Motion.STRAIGHTEN
     elif read.verb == "stand" and goal and goal.relation:
         motion = Motion.MOVE
-    elif read.upside_down or read.verb == "flip":
+    elif read.upside_down or read.verb in ("flip", "overturn", "invert"):
         motion, read.angle_rad = Motion.TILT, read.angle_rad or math.pi
     elif motion is Motion.LIFT and goal and _moves_elsewhere(goal):
         motion = Motion.MOVE
@@ -112,6 +112,42 @@ def _task(read: ReadClause, target: ObjectPhrase, instruction: str) -> TaskSpec:
         distance_m=read.distance_m,
         angle_rad=read.angle_rad,
     )
+
+
+def _final_goal(read: ReadClause, target: ObjectPhrase) -> tuple[Goal | None, ObjectPhrase]:
+    """Which of the phrases is the goal; the others tell which object is meant.
+
+    The last one is, "put the cup on the tin into the bowl", unless an earlier one can only be a
+    goal and the last can be a place: "put the cup into the bowl on the tin".
+    """
+    goals = list(read.goals)
+    if not goals:
+        return None, target
+    holds = read.motion not in _TAKES_GOAL and read.verb not in ("stand", "pour", "empty")
+    goal: Goal | None = goals[-1]
+    assert goal is not None
+    sure = [g for g in goals if g.word in words.GOAL_WORDS]
+    if len(goals) > 1 and sure and goal.word not in words.GOAL_WORDS and goal.relation:
+        goal = sure[-1]
+        landmark = goals[-1].landmark()
+        if goal.reference is not None and landmark is not None:
+            goal.reference = replace(goal.reference, landmark=landmark)
+            goals.pop()
+    elif goal.under or (holds and goal.relation and not _moves_elsewhere(goal)):
+        if goal.under and not holds and len(goals) == 1:
+            raise PerceptionError(
+                Code.UNKNOWN_MOTION,
+                f"the relation '{goal.word}' is not known as a goal; known are on, in, next to, "
+                "over, left of, right of, in front of, behind",
+                {"word": goal.word},
+            )
+        ways = [g for g in goals if g.direction is not None]
+        goal = ways[-1] if ways else None
+    for other in goals:
+        landmark = None if other is goal else other.landmark()
+        if landmark is not None:
+            target = replace(target, landmark=target.landmark or landmark)
+    return goal, target
 
 
 def _moves_elsewhere(goal: Goal) -> bool:

@@ -43,33 +43,46 @@ def _box(s: Shape) -> float:
     return s.boxy * thick * _between(s.big_m, 0.03, 0.45, 0.03) * (1.0 - 0.7 * _open(s))
 
 
-def _block(s: Shape) -> float:
+def _brick(s: Shape) -> float:
     return s.boxy * _between(s.big_m, 0.015, 0.20, 0.03) * (1.0 - 0.7 * _open(s))
 
 
-def _cube(s: Shape) -> float:
+def _equal_sides(s: Shape) -> float:
     sides = sorted([s.long_m, s.short_m, s.height_m])
-    return _block(s) * ramp(sides[0] / max(sides[2], 0.01), 0.5, 0.75)
+    return sides[0] / max(sides[2], 0.01)
+
+
+def _block(s: Shape) -> float:
+    """A cube as well, but beside something longer it would be called a cube."""
+    return _brick(s) * (1.0 - 0.35 * ramp(_equal_sides(s), 0.7, 0.85))
+
+
+def _cube(s: Shape) -> float:
+    return _brick(s) * ramp(_equal_sides(s), 0.5, 0.75)
 
 
 def _book(s: Shape) -> float:
-    return s.boxy * _between(s.long_m, 0.12, 0.40, 0.03) * (1 - ramp(s.height_m, 0.05, 0.07))
+    return s.boxy * _between(s.long_m, 0.12, 0.40, 0.03) * (1 - ramp(s.height_m, 0.03, 0.045))
 
 
 def _carton(s: Shape) -> float:
-    return s.boxy * _between(s.height_m, 0.10, 0.35, 0.03) * ramp(_upright(s), 0.9, 1.3)
+    """An upright one before all, but any box may be called so."""
+    tall = s.boxy * _between(s.height_m, 0.10, 0.35, 0.03) * ramp(_upright(s), 0.9, 1.3)
+    return max(tall, 0.6 * _box(s))
 
 
 def _bottle(s: Shape) -> float:
     lidded = 1.0 - ramp(s.lid, 0.10, 0.22)  # a bottle ends in a neck, not in a lid
     slim = ramp(s.height_m / max(s.long_m, 0.01), 0.9, 1.3)
-    plain = 1.0 - ramp(s.flat, 0.86, 0.98)
-    return plain * slim * _between(s.height_m, 0.13, 0.40, 0.03) * (0.4 + 0.6 * lidded)
+    size = _between(s.height_m, 0.13, 0.40, 0.03)
+    neck = ramp(s.taper, 1.3, 1.8)
+    return max(1.0 - s.boxy, neck) * slim * size * (0.4 + 0.6 * lidded)
 
 
 def _cup(s: Shape) -> float:
-    size = _between(s.short_m, 0.05, 0.115, 0.015) * _between(s.long_m, 0.05, 0.15, 0.02)
-    return _round(s) * size * _between(s.height_m, 0.05, 0.135, 0.02) * (0.65 + 0.35 * _open(s))
+    wide = 1.0 if s.lying else _between(s.long_m, 0.05, 0.15, 0.02)
+    size = _between(s.girth_m, 0.05, 0.115, 0.015) * wide
+    return _round(s) * size * _between(s.length_m, 0.05, 0.135, 0.02) * (0.65 + 0.35 * _open(s))
 
 
 def _bowl(s: Shape) -> float:
@@ -86,19 +99,21 @@ def _tub(s: Shape) -> float:
 
 def _tin(s: Shape) -> float:
     low = _between(min(s.short_m, s.height_m), 0.03, 0.22, 0.02)
-    wide = 0.4 + 0.6 * ramp(s.short_m, 0.06, 0.09)
+    wide = 0.5 + 0.5 * ramp(s.girth_m, 0.06, 0.09)
     form = _round(s) * _between(s.big_m, 0.07, 0.35, 0.02) * low * wide
-    return form * (0.25 + 0.75 * _closed(s)) * (0.6 + 0.4 * _lidded(s))
+    lid = 1.0 if s.lying else 0.6 + 0.4 * _lidded(s)  # lying, its lid may face away
+    return form * (0.25 + 0.75 * _closed(s)) * lid
 
 
 def _can(s: Shape) -> float:
-    size = _between(s.short_m, 0.045, 0.11, 0.015) * _between(s.height_m, 0.06, 0.20, 0.02)
-    return _round(s) * size * ramp(_upright(s), 0.7, 1.0) * (0.4 + 0.6 * _closed(s))
+    size = _between(s.girth_m, 0.045, 0.11, 0.015) * _between(s.length_m, 0.06, 0.24, 0.02)
+    slim = ramp(s.length_m / max(s.girth_m, 0.01), 0.7, 1.0)
+    return _round(s) * size * slim * (0.4 + 0.6 * _closed(s))
 
 
 def _jar(s: Shape) -> float:
-    size = _between(s.short_m, 0.05, 0.16, 0.02) * _between(s.height_m, 0.06, 0.28, 0.02)
-    return _round(s) * size * ramp(_upright(s), 0.6, 0.9)
+    size = _between(s.girth_m, 0.05, 0.16, 0.02) * _between(s.length_m, 0.06, 0.28, 0.02)
+    return _round(s) * size * ramp(s.length_m / max(s.girth_m, 0.01), 0.6, 0.9)
 
 
 def _disc(s: Shape) -> float:
@@ -114,7 +129,15 @@ def _plate(s: Shape) -> float:
 
 
 def _tray(s: Shape) -> float:
-    return _between(s.long_m, 0.15, 0.55, 0.03) * (1.0 - ramp(s.top_m, 0.05, 0.08))
+    return _between(s.long_m, 0.15, 0.55, 0.03) * (1.0 - ramp(s.top_m, 0.035, 0.06))
+
+
+def _dish(s: Shape) -> float:
+    return max(_plate(s), _bowl(s), 0.7 * _tray(s))
+
+
+def _container(s: Shape) -> float:
+    return max(_tub(s), _tin(s), _jar(s), _bowl(s), _can(s), _round(s) * 0.8 * _open(s))
 
 
 def _socket(s: Shape) -> float:
@@ -155,10 +178,25 @@ FITS: dict[str, Callable[[Shape], float]] = {
     "saucer": _saucer,
     "plate": _plate,
     "tray": _tray,
+    "dish": _dish,
+    "container": _container,
     "socket": _socket,
     "cylinder": _cylinder,
     "ball": _ball,
 }
+
+
+def form_fit(form: str, s: Shape) -> float:
+    """How well a shape is called by a form, 0..1."""
+    upright_axis = 0.0 if s.lying else ramp(s.length_m / max(s.long_m, 0.01), 0.6, 1.0)
+    return {
+        "round": _round(s),
+        "angular": s.boxy,
+        "open": _open(s),
+        "closed": _closed(s),
+        "standing": upright_axis,
+        "lying": 1.0 - upright_axis,
+    }[form]
 
 
 def fit(noun: str, shape: Shape) -> float:

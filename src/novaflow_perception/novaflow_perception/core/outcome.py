@@ -56,7 +56,7 @@ class OutcomeLimits:
 
     min_fit: float = 0.6
     max_hidden: float = 0.7
-    max_unexplained: float = 0.15
+    max_unexplained: float = 0.12
     max_stayed: float = 0.45
     max_error_m: float = 0.0
     max_lean_rad: float = float(np.radians(8.0))

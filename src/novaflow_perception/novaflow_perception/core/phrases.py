@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from novaflow_perception.core import object_words
 from novaflow_perception.core import vocabulary as words
 
 
@@ -39,11 +40,14 @@ class PhraseTable:
         table.add("direction", words.DIRECTIONS.items())
         table.add("direction", ((w, "forward") for w in words.FORWARD))
         table.add("direction", ((w, "backward") for w in words.BACKWARD))
-        table.add("place", words.PLACES.items())
-        table.add("place", ((w, p) for w, p in words.PLACE_ADJECTIVES.items() if w.endswith("st")))
+        table.add("place", object_words.PLACES.items())
+        adjectives = object_words.PLACE_ADJECTIVES.items()
+        table.add("place", ((w, p) for w, p in adjectives if w.endswith("st")))
         table.add("relation", words.RELATIONS.items())
         table.add("source", ((w, True) for w in words.SOURCES))
         table.add("unsupported", ((w, True) for w in words.UNSUPPORTED_RELATIONS))
+        table.add("under", ((w, True) for w in words.UNDER))
+        table.add("ignored", ((w, True) for w in words.IGNORED))
         table.add("amount", ((w, True) for w in words.AMOUNTS))
         table.add("link", ((w, True) for w in words.LINKS))
         table.add("sense", ((w, -1) for w in words.CLOCKWISE))

@@ -17,6 +17,7 @@ from scipy import ndimage
 from novaflow_core.settings import setting
 from novaflow_perception.core import surface as geometry
 from novaflow_perception.core.merging import MergeSettings, merge_pieces
+from novaflow_perception.core.occlusion import join_behind
 from novaflow_perception.core.surface import Surface
 
 Mask = NDArray[np.bool_]
@@ -87,12 +88,13 @@ def _above_support(surface: Surface, settings: SegmentationSettings) -> Mask:
     floor = np.maximum(settings.floor_m, settings.floor_per_z2 * z * z)
     above = surface.valid & (surface.height > floor) & (z < settings.range_m)
     above = _without_tall(above, surface, settings)
-    flat = surface.footprint()
-    support = support_pixels(surface, settings) & (z < settings.range_m * 1.2)
-    if support.sum() > 100:
-        some = flat[support][:: max(1, int(support.sum()) // 20000)]
+    support = np.flatnonzero(support_pixels(surface, settings) & (z < settings.range_m * 1.2))
+    if len(support) > 100:
+        # Only what is asked about is laid into the plane: a frame has a million pixels.
+        basis = surface.support.basis().T.astype(np.float32)
+        some = surface.points.reshape(-1, 3)[support[:: max(1, len(support) // 20000)]] @ basis
         outline = np.asarray(cv2.convexHull(np.ascontiguousarray(some)), np.float32)[:, 0]
-        above &= _inside_convex(outline, flat, 0.0)
+        above[above] = _inside_convex(outline, surface.points[above] @ basis, 0.0)
     return np.asarray(ndimage.binary_opening(above))
 
 
@@ -158,6 +160,7 @@ def _segment_window(
     pieces = _grow(pieces, above, surface, settings)
     pieces = merge_pieces(pieces, surface, normal, MergeSettings())
     pieces = _drop_small(pieces, settings.least_px * area)
+    pieces = join_behind(pieces, surface, normal)
     pieces = _take_fringe(pieces, surface, above)
     return _ordered(pieces, surface, settings, area), normal
 

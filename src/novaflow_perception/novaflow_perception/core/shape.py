@@ -17,6 +17,8 @@ _UPRIGHT = 0.5  # |cosine| between normal and up below which a pixel is on a sid
 _LEVEL = 0.85  # cosine above which it faces up
 _PLANE_BAND_M = 0.005
 _PLANE_COSINE = 0.94
+_AXIS_COSINE = 0.95
+_BOX_AXES = (0.54, 0.64)
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,8 @@ class Shape:
             floor within it.
         lid: Share of its pixels that face up at its top.
         taper: Width near its foot over width near its top.
+        axes: Share of its pixels whose normals lie along three axes at right angles, in whatever
+            pose: near 1 for a box, about 0.4 for the side of a cylinder.
     """
 
     long_m: float
@@ -50,6 +54,7 @@ class Shape:
     hollow: float
     lid: float
     taper: float
+    axes: float
 
     @property
     def height_m(self) -> float:
@@ -68,7 +73,29 @@ class Shape:
             # Too low or seen from above: only the outline and the planes speak.
             outline = ramp(0.80 - self.disc, 0.0, 0.12)
             return min(outline, ramp(self.flat, 0.62, 0.75))
-        return min(ramp(self.angular, 0.30, 0.50), ramp(self.flat, 0.64, 0.76))
+        return min(
+            ramp(self.angular, 0.30, 0.50),
+            ramp(self.flat, 0.64, 0.76),
+            ramp(self.axes, *_BOX_AXES),
+        )
+
+    @property
+    def lying(self) -> bool:
+        """Whether it is a round thing whose axis is level: its sides face two ways only."""
+        return bool(self.boxy < 0.5 and self.angular > 0.5)
+
+    @property
+    def length_m(self) -> float:
+        """Extent along the axis of a round thing, which may lie; the height of anything else."""
+        if not self.lying:
+            return self.height_m
+        across = [self.long_m, self.short_m]
+        return max(across, key=lambda side: abs(side - self.top_m))
+
+    @property
+    def girth_m(self) -> float:
+        """Extent across that axis; a handle makes the longer side longer still."""
+        return self.height_m if self.lying else self.short_m
 
 
 def ramp(value: float, low: float, high: float) -> float:
@@ -123,6 +150,7 @@ def measure(surface: Surface, normal: Array, mask: Mask, seed: int = 1) -> Shape
         hollow=hollow,
         lid=float(((up > _LEVEL) & rim).mean()),
         taper=_taper(flat, height, bottom, top),
+        axes=_axes_share(n, surface.support.normal, seed),
     )
 
 
@@ -198,6 +226,27 @@ def _planar_share(points: Array, normal: Array, seed: int) -> float:
         explained += int(best.sum())
         left &= ~best
     return explained / len(x)
+
+
+def _axes_share(normal: Array, up: Array, seed: int) -> float:
+    """Share of normals (N, 3) along the best three axes at right angles to each other."""
+    rng = np.random.default_rng(seed)
+    known = normal[np.abs(normal).sum(axis=1) > 0]
+    if len(known) < 40:
+        return 0.0
+    known = known[rng.choice(len(known), min(600, len(known)), replace=False)]
+    first = np.concatenate([up[None], known[rng.integers(len(known), size=24)]])
+    second = known[rng.integers(len(known), size=12)]
+    a = np.repeat(first, len(second), axis=0)
+    b = np.tile(second, (len(first), 1))
+    b = b - np.einsum("ij,ij->i", a, b)[:, None] * a
+    length = np.linalg.norm(b, axis=1)
+    a, b = a[length > 0.5], b[length > 0.5] / length[length > 0.5, None]
+    if not len(a):
+        return float((np.abs(known @ first.T) > _AXIS_COSINE).mean(axis=0).max())
+    along = np.maximum(np.abs(known @ a.T), np.abs(known @ b.T))
+    along = np.maximum(along, np.abs(known @ np.cross(a, b).T))
+    return float((along > _AXIS_COSINE).mean(axis=0).max())
 
 
 def _taper(flat: Array, height: Array, bottom: float, top: float) -> float:

@@ -1,7 +1,7 @@
-"""The words that instructions are made of, and what they stand for.
+"""The words around the objects: motions, directions, relations, amounts, manners.
 
-Tables only; `instruction` gives them their grammar. Multi-word entries are written with spaces and
-matched longest first, on words in lower case.
+Tables only; `clause` gives them their grammar. Multi-word entries are written with spaces and
+matched longest first, on words in lower case. The words for objects are in `object_words`.
 """
 
 from __future__ import annotations
@@ -13,121 +13,22 @@ def _words(text: str) -> list[str]:
     return text.split()
 
 
-def _index(table: dict[str, str]) -> dict[str, str]:
-    return {word: kind for kind, words in table.items() for word in _words(words)}
-
-
-# Canonical kind of every noun. What a kind looks like is in `kinds`.
-NOUNS = _index(
-    {
-        "box": "box boxes package packet parcel case crate",
-        "carton": "carton tetrapak",
-        "block": "block brick cuboid peg",
-        "cube": "cube die",
-        "book": "book",
-        "cup": "cup mug teacup beaker tumbler goblet glass",
-        "bowl": "bowl basin",
-        "tub": "tub pot container bucket pail",
-        "tin": "tin canister",
-        "can": "can",
-        "jar": "jar",
-        "bottle": "bottle flask jug pitcher",
-        "saucer": "saucer coaster",
-        "plate": "plate dish platter",
-        "tray": "tray",
-        "socket": "socket slot holder fixture receptacle hole cavity",
-        "cylinder": "cylinder tube roll",
-        "ball": "ball sphere",
-    }
-)
-
-# Nouns that name no kind: the colour, size or place must tell.
-ANYTHING = frozenset(_words("object thing item one"))
-
-# Nouns for what everything stands on.
-SUPPORTS = frozenset(
-    _words("table tabletop desk floor ground surface counter carpet worktop bench")
-)
-
-PRONOUNS = frozenset(_words("it them that this"))
-
-COLOURS = _index(
-    {
-        "red": "red crimson scarlet reddish",
-        "orange": "orange amber",
-        "yellow": "yellow golden yellowish lemon",
-        "green": "green olive lime greenish",
-        "blue": "blue navy azure turquoise teal cyan bluish",
-        "purple": "purple violet lilac lavender",
-        "pink": "pink magenta rose",
-        "brown": "brown tan chocolate brownish",
-        "white": "white whitish cream ivory",
-        "grey": "grey gray silver greyish grayish silvery",
-        "black": "black",
-    }
-)
-
-SIZES = _index(
-    {
-        "small": "small little tiny smaller smallest short shorter shortest",
-        "large": "large big huge larger bigger largest biggest tall taller tallest",
-    }
-)
-
-# Places as adjectives in front of a noun.
-PLACE_ADJECTIVES = {
-    "left": "left",
-    "lefthand": "left",
-    "leftmost": "left",
-    "right": "right",
-    "righthand": "right",
-    "rightmost": "right",
-    "front": "front",
-    "foremost": "front",
-    "back": "back",
-    "rear": "back",
-    "rearmost": "back",
-    "nearest": "nearest",
-    "closest": "nearest",
-    "nearer": "nearest",
-    "closer": "nearest",
-    "near": "nearest",
-    "farthest": "farthest",
-    "furthest": "farthest",
-    "farther": "farthest",
-    "further": "farthest",
-    "far": "farthest",
-}
-
-# Words in front of a noun that a depth camera cannot check: contents, materials, patterns, state.
-# They are accepted and not used; the noun, colour, size and place decide.
-UNCHECKED = frozenset(
-    _words("""
-        milk juice water coffee tea soup cereal muesli cookie biscuit sugar salt flour rice
-        pasta soda cola beer wine detergent bleach shampoo soap cake candy chocolate food drinks
-        drinking drink cooking tool gift shoe storage paper plastic metal metallic wooden wood
-        cardboard ceramic porcelain steel aluminium aluminum rubber round square rectangular
-        cylindrical flat upright standing lying open closed empty full plain striped spotted
-        dotted patterned printed shiny light dark bright pale deep other lone single
-    """)
-)
-
-DETERMINERS = frozenset(_words("the a an my your our his her its their this that these some any"))
-
 # Said for manners or to begin a sentence.
 FILLERS = frozenset(
     _words("""
-        please kindly now hey hi hello ok okay robot can could would will you i we want need
-        like to lets let us just try have go ahead and then next first finally should must so
-        thanks thank d ll
+        please kindly now hey hi hello ok okay well alright robot can could would will may might
+        you i we want need wish like love to lets let us just try have go ahead and then next first
+        finally should must so thanks thank d ll mind be help me if possible make sure that ready
+        start by
     """)
 )
 
 ADVERBS = frozenset(
     _words("""
-        please now carefully gently slowly quickly softly slightly somewhat just directly
+        please kindly now carefully gently slowly quickly softly slightly somewhat just directly
         straight exactly back down again thanks over right there here firmly steadily smoothly
-        safely immediately
+        safely immediately simply very really quite rather properly completely fully neatly thank
+        you quick then too ok okay robot
     """)
 )
 
@@ -137,18 +38,35 @@ VERBS: dict[str, Motion] = {
         _words("""
         put place set move bring insert stack lay position drop relocate transfer shift carry
         fit plug stick slot rest deposit load leave return send transport seat nest pass
+        reposition displace pop plop plonk park tuck dump dunk deliver give hand lower arrange sit
+        balance squeeze sink
     """),
         Motion.MOVE,
     ),
-    **dict.fromkeys(_words("lift raise hoist elevate pick grab grasp take get fetch"), Motion.LIFT),
-    **dict.fromkeys(_words("push slide nudge shove scoot"), Motion.PUSH),
-    **dict.fromkeys(_words("pull drag draw haul tug"), Motion.PULL),
-    **dict.fromkeys(_words("tilt tip lean pour empty"), Motion.TILT),
-    **dict.fromkeys(_words("turn rotate spin twist swivel"), Motion.TURN),
+    **dict.fromkeys(
+            _words("""
+        lift raise hoist elevate pick grab grasp take get fetch heave remove retrieve seize
+        collect unstack hold
+    """)
+        , Motion.LIFT),
+    **dict.fromkeys(_words("push slide nudge shove scoot scooch budge roll poke press shuffle"), Motion.PUSH),
+    **dict.fromkeys(_words("pull drag draw haul tug tow yank"), Motion.PULL),
+    **dict.fromkeys(_words("tilt tip lean pour empty knock topple incline"), Motion.TILT),
+    **dict.fromkeys(_words("turn rotate spin twist swivel pivot revolve"), Motion.TURN),
     **dict.fromkeys(_words("straighten upright"), Motion.STRAIGHTEN),
     "flip": Motion.TILT,
+    "overturn": Motion.TILT,
+    "invert": Motion.TILT,
     "stand": Motion.STRAIGHTEN,
 }
+
+# Verbs of "the block goes into the socket"; the object comes first.
+COPULAS = frozenset(
+    _words("""
+        goes go going belongs belong is are be been being should shall must has have needs need
+        gets get ends end up will can ought wants comes come stands stand sits sit lies fits
+    """)
+)
 
 # Particles that belong to a verb, wherever they stand in the clause.
 PARTICLES = {
@@ -162,6 +80,18 @@ PARTICLES = {
     "place": "down",
     "lay": "down",
     "tip": "over",
+    "knock": "over down",
+    "topple": "over",
+    "push": "over",
+    "hold": "up",
+    "heave": "up",
+    "hoist": "up",
+    "grab": "up",
+    "take": "up",
+    "pull": "up",
+    "bring": "up down",
+    "move": "up down",
+    "lower": "down",
     "turn": "around over",
     "flip": "over",
     "rotate": "around",
@@ -215,7 +145,11 @@ DIRECTIONS: dict[str, Direction] = {
             "closer towards",
             "to",
             "near",
+            "close to",
             "in the direction of",
+            "in front of",
+            "back to",
+            "over to",
         )
         for viewer in _VIEWER
     },
@@ -255,18 +189,12 @@ DIRECTIONS: dict[str, Direction] = {
 FORWARD = ("forward", "forwards", "ahead")
 BACKWARD = ("back", "backward", "backwards")
 
-PLACES: dict[str, str] = {
-    **{f"{p} the {s}{t}": s for p in ("on", "at", "to", "in") for s in ("left", "right")
-       for t in (" side", " hand side", " hand")},
-    **{f"on the {far} {s}": s for far in ("far", "very") for s in ("left", "right")},
-    **{f"{p} the {s}": s for p in ("on", "at") for s in ("left", "right")},
-    **{f"on {o} {s}": s for o in ("my", "your") for s in ("left", "right")},
-    **dict.fromkeys(["in front", "in the front", "at the front", "up front"], "front"),
-    **dict.fromkeys(["in the back", "at the back", "in the rear", "behind", "in back"], "back"),
-    **{f"{w} to {v}": "nearest" for w in ("nearest", "closest") for v in _VIEWER},
-    **{f"{w} from {v}": "farthest" for w in ("farthest", "furthest", "farthest away",
-                                             "furthest away") for v in _VIEWER},
-}  # fmt: skip
+# Of what is lifted, tilted or turned, these name a place: "lift the cup near me".
+NEAR_VIEWER = frozenset(
+    f"{w} {viewer}"
+    for w in ("near", "close to", "closer to", "nearer to", "in front of")
+    for viewer in _VIEWER
+)
 
 # A place that is the only thing said of where to go.
 PLACE_AS_DIRECTION = {
@@ -282,11 +210,12 @@ RELATIONS: dict[str, Relation] = {
         Relation.ON,
     ),
     **dict.fromkeys(
-        ["in", "into", "in to", "inside", "inside of", "within", "through"], Relation.IN
+        ["in", "into", "in to", "inside", "inside of", "within", "through", "in the middle of",
+         "in the inside of"], Relation.IN
     ),
     **dict.fromkeys(
         """next to|beside|besides|near|near to|close to|closer to|by|alongside|adjacent to|
-        at the side of|by the side of|toward|towards|to|against|up to|beside of""".replace(
+        at the side of|by the side of|toward|towards|to|against|up to|beside of|close by|nearer to|nearest to|closest to|adjoining""".replace(
             "\n", ""
         ).split("|"),
         Relation.NEXT_TO,
@@ -319,7 +248,21 @@ SOURCES = (
     "from on",
 )
 
-UNSUPPORTED_RELATIONS = ("under", "below", "beneath", "underneath", "between", "among", "around")
+SOURCES_INSIDE = frozenset({"out of", "from inside"})
+SOURCES_AWAY = frozenset({"away from"})  # where it goes, and nothing of where it stands
+
+# Known as a place, "the box under the bowl", and not as a goal.
+UNDER = ("under", "below", "beneath", "underneath")
+UNSUPPORTED_RELATIONS = ("between", "among", "around", "across")
+
+# Said of the robot, not of the object.
+IGNORED = (
+    *(f"{w} {o} {t}" for w in ("with", "using") for o in ("the", "your", "a")
+      for t in ("gripper", "hand", "arm", "fingers", "robot")),
+    "for me", "for us", "if you can", "if possible", "if you could", "would you", "will you",
+    "could you", "can you", "as well", "at once", "all the way", "in place", "on the spot",
+    "thank you", "for a moment", "right now", "right away", "in one go",
+)  # fmt: skip
 
 # Between a noun and its place: "the cup that is on the left".
 LINKS = (
@@ -328,20 +271,34 @@ LINKS = (
     "which is",
     "that stands",
     "which stands",
+    "that sits",
+    "which sits",
+    "that lies",
+    "which lies",
     "standing",
     "located",
     "sitting",
     "placed",
+    "lying",
+    "resting",
+    "positioned",
+    "found",
+    "seen",
 )
 
 # Where to go, said so that it cannot mean where the object is; "lift the cup onto ..." moves, "lift
 # the cup on ..." names.
 GOAL_WORDS = frozenset(
-    {"onto", "on to", "into", "in to", "over", "above", "to", "toward", "towards", "up to"}
+    {"onto", "on to", "into", "in to", "over", "above", "to", "toward", "towards", "up to",
+     "onto the top of", "over the top of"}
 )
 
 # Words of amount that carry no number.
-AMOUNTS = ("a little bit", "a little", "a bit", "a lot", "a touch", "a short distance", "some")
+AMOUNTS = (
+    "a little bit", "a little", "a bit", "a lot", "a touch", "a short distance", "some", "a tad",
+    "a bit more", "a little more", "a short way", "by a bit", "by a little", "by a little bit",
+    "a few", "somewhat more", "a good bit", "a small amount",
+)  # fmt: skip
 
 NUMBERS = {
     word: float(value)
@@ -351,7 +308,7 @@ NUMBERS = {
         fifteen sixteen seventeen eighteen nineteen twenty
     """)
     )
-} | {"thirty": 30.0, "forty": 40.0, "fortyfive": 45.0, "sixty": 60.0, "ninety": 90.0, "half": 0.5}
+} | {"couple": 2.0, "few": 3.0} | {"thirty": 30.0, "forty": 40.0, "fortyfive": 45.0, "sixty": 60.0, "ninety": 90.0, "half": 0.5}
 
 LENGTH_UNITS_M = {
     **dict.fromkeys(_words("mm millimetre millimetres millimeter millimeters"), 0.001),
@@ -369,5 +326,7 @@ ANGLE_UNITS_DEG = {
 
 FRACTIONS_OF_TURN = {"quarter": 90.0, "half": 180.0, "full": 360.0, "whole": 360.0}
 
-CLOCKWISE = ("clockwise",)
-COUNTERCLOCKWISE = ("counterclockwise", "anticlockwise", "counter clockwise", "anti clockwise")
+CLOCKWISE = ("clockwise", "cw")
+COUNTERCLOCKWISE = (
+    "counterclockwise", "anticlockwise", "counter clockwise", "anti clockwise", "ccw",
+)  # fmt: skip

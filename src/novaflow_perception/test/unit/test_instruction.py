@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from novaflow_core.errors import Code, PerceptionError
 from novaflow_core.task import Direction, Motion, Relation
-from novaflow_perception.core import kinds, vocabulary
+from novaflow_perception.core import kinds, object_words, vocabulary
 from novaflow_perception.core.instruction import parse
 
 UP, DOWN, LEFT, RIGHT = Direction.UP, Direction.DOWN, Direction.LEFT, Direction.RIGHT
@@ -182,18 +182,18 @@ def test_what_is_not_understood_is_named(text, code, word):
 
 
 def test_every_noun_has_a_look():
-    assert set(vocabulary.NOUNS.values()) <= set(kinds.FITS)
+    assert set(object_words.NOUNS.values()) <= set(kinds.FITS)
 
 
 _ADJECTIVES = st.sampled_from(["", "red ", "small ", "small blue ", "plastic ", "left "])
-_NOUNS = st.sampled_from(sorted(vocabulary.NOUNS))
+_NOUNS = st.sampled_from(sorted(object_words.NOUNS))
 
 
 @given(_ADJECTIVES, _NOUNS, st.sampled_from(["on", "into", "next to", "behind", "to the left of"]))
 @settings(max_examples=60, deadline=None)
 def test_any_adjectives_and_nouns_make_a_task(adjective, noun, preposition):
     task = parse(f"Put the {adjective}{noun} {preposition} the {noun}.")
-    assert task.target.noun == task.references[0].noun == vocabulary.NOUNS[noun]
+    assert task.target.noun == task.references[0].noun == object_words.NOUNS[noun]
     assert task.relation is vocabulary.RELATIONS[preposition]
 
 
