@@ -10,6 +10,7 @@ from launch.conditions import IfCondition, UnlessCondition
 from launch.launch_description_sources import PythonLaunchDescriptionSource
 from launch.substitutions import (
     EqualsSubstitution,
+    IfElseSubstitution,
     LaunchConfiguration,
     NotSubstitution,
     PathJoinSubstitution,
@@ -44,7 +45,15 @@ ARGUMENTS = [
     DeclareLaunchArgument("config", default_value=CONFIG, description="parameter file"),
     DeclareLaunchArgument("grounding", default_value="tabletop", description="grounding backend"),
     DeclareLaunchArgument("video", default_value="storyboard", description="video backend"),
+    DeclareLaunchArgument("prompt", default_value="template", description="prompt backend"),
     DeclareLaunchArgument("selection", default_value="critic", description="selection backend"),
+    DeclareLaunchArgument(
+        "on_vlm_failure",
+        default_value=IfElseSubstitution(SIM, "critic", "fail"),
+        choices=["critic", "fail"],
+        description="when the model that judges fails: the critic's choice, or none; default: none "
+        "on a real arm",
+    ),
     DeclareLaunchArgument("grasps", default_value="antipodal", description="grasp backend"),
     DeclareLaunchArgument("motion", default_value="trajopt", description="motion backend"),
     DeclareLaunchArgument("candidates", default_value="8", description="imagined per goal"),
@@ -101,7 +110,8 @@ def product_node(package, executable, *, respawn=True, prefix=None, **parameters
 def pipeline():
     """Perception, generation, selection and task; the group keeps its arguments to itself."""
     forwarded = [
-        "config", "grounding", "video", "selection", "candidates", "record", "approve",
+        "config", "grounding", "video", "prompt", "selection", "on_vlm_failure", "candidates",
+        "record", "approve",
     ]  # fmt: skip
     return GroupAction(
         [

@@ -14,6 +14,7 @@ ARGUMENTS = [
     DeclareLaunchArgument("rgbd", description="folder of the view: colour, depth, camera"),
     DeclareLaunchArgument("grounding", default_value="tabletop", description="grounding backend"),
     DeclareLaunchArgument("video", default_value="storyboard", description="video backend"),
+    DeclareLaunchArgument("prompt", default_value="template", description="prompt backend"),
     DeclareLaunchArgument("selection", default_value="critic", description="selection backend"),
     DeclareLaunchArgument("candidates", default_value="8", description="imagined per goal"),
     DeclareLaunchArgument(
@@ -38,7 +39,7 @@ def generate_launch_description():
         respawn=True,
         respawn_delay=1.0,
     )
-    forwarded = ["config", "grounding", "video", "selection", "candidates"]
+    forwarded = ["config", "grounding", "video", "prompt", "selection", "candidates"]
     pipeline = IncludeLaunchDescription(
         PythonLaunchDescriptionSource(PIPELINE),
         launch_arguments=[

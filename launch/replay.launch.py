@@ -23,6 +23,7 @@ ARGUMENTS = [
     ),
     DeclareLaunchArgument("grounding", default_value="tabletop", description="grounding backend"),
     DeclareLaunchArgument("video", default_value="storyboard", description="video backend"),
+    DeclareLaunchArgument("prompt", default_value="template", description="prompt backend"),
     DeclareLaunchArgument("selection", default_value="critic", description="selection backend"),
     DeclareLaunchArgument(
         "config",
@@ -47,7 +48,7 @@ def generate_launch_description():
         ],
         output="screen",
     )
-    forwarded = ["config", "grounding", "video", "selection", "planning_frame"]
+    forwarded = ["config", "grounding", "video", "prompt", "selection", "planning_frame"]
     pipeline = IncludeLaunchDescription(
         PythonLaunchDescriptionSource(PIPELINE),
         launch_arguments=[

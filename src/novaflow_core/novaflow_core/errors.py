@@ -37,6 +37,13 @@ class Code(IntEnum):
     VIDEO_SIZE_MISMATCH = 202
     VIDEO_UNKNOWN_MOTION = 210
     VIDEO_GOAL_UNREACHABLE = 211
+    VIDEO_SERVICE_TIMEOUT = 220
+    VIDEO_SERVICE_QUOTA = 221
+    VIDEO_SERVICE_UNAVAILABLE = 222
+    VIDEO_SERVICE_REJECTED = 223
+    VIDEO_BLOCKED = 224
+    VIDEO_EMPTY = 225
+    PROMPT_NOT_EXPANDED = 230
     # tracking 300..399
     TRACKS_TOO_FEW = 300
     LIFT_LOW_INLIERS = 301
@@ -46,6 +53,13 @@ class Code(IntEnum):
     # selection 400..499
     NO_CANDIDATES = 400
     NO_VALID_CANDIDATE = 401
+    JUDGE_TIMEOUT = 410
+    JUDGE_QUOTA = 411
+    JUDGE_UNAVAILABLE = 412
+    JUDGE_REJECTED = 413
+    JUDGE_BLOCKED = 414
+    JUDGE_EMPTY = 415
+    JUDGE_NONSENSE = 416
     # grasp 500..599
     NO_GRASP = 500
     NO_FEASIBLE_GRASP = 501
@@ -80,6 +94,7 @@ class Code(IntEnum):
     NOT_ACTIVE = 906
     INVALID_MESSAGE = 907
     UNAVAILABLE = 908
+    NO_API_KEY = 909
     INTERNAL = 999
 
 
@@ -94,6 +109,25 @@ class Cause(StrEnum):
     EXECUTION = "execution"
 
 
+# A service that does not serve says nothing about the video that was, or would have been, made.
+_OUTAGES = frozenset(
+    {
+        Code.VIDEO_SERVICE_TIMEOUT,
+        Code.VIDEO_SERVICE_QUOTA,
+        Code.VIDEO_SERVICE_UNAVAILABLE,
+        Code.VIDEO_SERVICE_REJECTED,
+        Code.PROMPT_NOT_EXPANDED,
+        Code.JUDGE_TIMEOUT,
+        Code.JUDGE_QUOTA,
+        Code.JUDGE_UNAVAILABLE,
+        Code.JUDGE_REJECTED,
+        Code.JUDGE_BLOCKED,
+        Code.JUDGE_EMPTY,
+        Code.JUDGE_NONSENSE,
+    }
+)
+
+
 def cause_of(code: Code) -> Cause:
     """Return the cause that a code is counted under in reports."""
     if code == Code.OK:
@@ -101,6 +135,8 @@ def cause_of(code: Code) -> Cause:
     band = int(code) // 100
     if code == Code.OUTCOME_NOT_OBSERVED:
         return Cause.EXECUTION
+    if code in _OUTAGES:
+        return Cause.SETUP
     return {
         2: Cause.VIDEO,
         3: Cause.TRACKING,

@@ -47,13 +47,14 @@ class Grounded:
 
 @dataclass(frozen=True)
 class Generated:
-    """The candidates, the stages' own record of each by id, and compute times [s]."""
+    """The candidates, the stages' own record of each by id, compute times [s], the prompt."""
 
     candidates: tuple[FlowCandidate, ...]
     handles: dict[str, object]
     compute_s: dict[str, float] = field(default_factory=dict)
     code: Code = Code.OK
     reason: str = ""
+    prompt: str = ""
 
 
 @dataclass(frozen=True)
@@ -225,6 +226,7 @@ class Pipeline:
             generated = stages.generate(scene, grounded, goal, folder / "videos", progress)
             record.candidates = generated.candidates
             record.compute_s |= generated.compute_s
+            record.prompt = generated.prompt
             if generated.code != Code.OK:
                 raise VideoError(generated.code, generated.reason)
             usable = sum(c.code == Code.OK for c in generated.candidates)

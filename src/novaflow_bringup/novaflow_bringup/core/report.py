@@ -56,6 +56,8 @@ def _asked(record: RunRecord) -> str:
         ("plan", record.plan_hash or "no approval was asked"),
         ("began", record.began.isoformat(timespec="seconds")),
     ]
+    if record.prompt:
+        rows.insert(2, ("video prompt", record.prompt))
     if goal.plan_only:
         rows.append(("reachability", "not checked"))
     return "## Goal\n\n" + _table(("what", "value"), rows)

@@ -62,6 +62,7 @@ class RunRecord:
         began: Wall-clock time of the start.
         scene_id: Of the captured scene; "" before.
         expanded: The instruction as it was understood.
+        prompt: What the video model was told, and who wrote it; "" where it reads no prompt.
         candidates: All that were generated.
         feasibility: The executor's view of them; empty when not checked.
         scores: The judge's view of them.
@@ -84,6 +85,7 @@ class RunRecord:
     began: datetime = field(default_factory=lambda: datetime.now(UTC))
     scene_id: str = ""
     expanded: str = ""
+    prompt: str = ""
     candidates: tuple[FlowCandidate, ...] = ()
     feasibility: tuple[CandidateFeasibility, ...] = ()
     scores: tuple[CandidateScore, ...] = ()
@@ -141,6 +143,7 @@ class RunRecord:
             "evidence": {key: _plain(value) for key, value in self.evidence.items()},
             "instruction": self.goal.instruction,
             "expanded": self.expanded,
+            "prompt": self.prompt,
             "seed": self.goal.seed,
             "spoiled": self.goal.spoiled,
             "plan_only": self.goal.plan_only,

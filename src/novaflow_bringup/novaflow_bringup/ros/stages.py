@@ -176,6 +176,7 @@ class GraphStages:
             compute_s={item.name: float(item.value) for item in answer.seconds},
             code=Code(answer.code),
             reason=answer.reason,
+            prompt=f"{answer.prompt} [{answer.prompt_author}]" if answer.prompt else "",
         )
 
     def score(

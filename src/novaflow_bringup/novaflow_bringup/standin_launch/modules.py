@@ -27,6 +27,7 @@ PROVIDED: dict[str, tuple[Any, ...]] = {
         substitutions.AndSubstitution,
         substitutions.EnvironmentVariable,
         substitutions.EqualsSubstitution,
+        substitutions.IfElseSubstitution,
         substitutions.LaunchConfiguration,
         substitutions.NotSubstitution,
         substitutions.OrSubstitution,

@@ -146,6 +146,18 @@ class OrSubstitution(AndSubstitution):
         return _lower(any(both))
 
 
+class IfElseSubstitution(Substitution):
+    """One of two values, as a boolean says."""
+
+    def __init__(self, condition: Any, if_value: Any = "", else_value: Any = "") -> None:
+        self.condition, self.if_value, self.else_value = condition, if_value, else_value
+
+    def perform(self, context: Context) -> str:
+        """Return the value that the boolean stands for."""
+        holds = to_bool(perform(context, self.condition))
+        return perform(context, self.if_value if holds else self.else_value)
+
+
 class FindPackageShare(Substitution):
     """The share folder of an installed package."""
 

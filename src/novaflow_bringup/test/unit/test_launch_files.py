@@ -94,12 +94,15 @@ def test_every_parameter_is_one_that_the_node_has(
 def test_the_choices_reach_the_nodes(tmp_path: Path) -> None:
     nodes = started(
         tmp_path, "franka", "seed:=7", "task:=insert", "width:=640", "height:=480", "rate:=15",
-        "video:=file", "candidates:=3", "approve:=true",
+        "video:=file", "prompt:=openai", "selection:=gemini", "candidates:=3", "approve:=true",
     )  # fmt: skip
     cell = nodes["cell_node"][1]
     assert (cell["seed"], cell["task"]) == (7, "insert")
     assert (cell["image_width"], cell["image_height"], cell["image_rate_hz"]) == (640, 480, 15.0)
     assert nodes["flowgen_node"][1]["video"] == "file"
+    assert nodes["flowgen_node"][1]["prompt"] == "openai"
+    judge = nodes["selector_node"][1]
+    assert (judge["selection"], judge["on_vlm_failure"]) == ("gemini", "critic")
     assert (nodes["task_node"][1]["candidates"], nodes["task_node"][1]["approve"]) == (3, True)
     assert nodes["executor_node"][1]["require_approval"] is True
     assert nodes["executor_node"][1]["allow_motion"] is True
@@ -152,6 +155,7 @@ def test_a_real_robot_may_not_move_and_asks_for_approval(tmp_path: Path, drivers
     assert nodes["executor_node"][1]["allow_motion"] is False
     assert nodes["executor_node"][1]["require_approval"] is True
     assert nodes["task_node"][1]["approve"] is True
+    assert nodes["selector_node"][1]["on_vlm_failure"] == "fail"
     assert nodes["perception_node"][1]["use_sim_time"] is False
 
 

@@ -91,6 +91,17 @@ def test_a_failure_names_code_stage_cause_and_evidence(record: RunRecord) -> Non
         assert part in text
 
 
+def test_the_report_tells_what_a_video_model_was_told(record: RunRecord) -> None:
+    write_run(record)
+    assert "video prompt" not in (record.folder / "report.md").read_text()
+    record.prompt = "The cup glides | onto the saucer. [gemini 'some-model']"
+    write_run(record)
+    text = (record.folder / "report.md").read_text()
+    assert "| video prompt | The cup glides \\| onto the saucer. [gemini 'some-model'] |" in text
+    outcome = json.loads((record.folder / "outcome.json").read_text())
+    assert outcome["prompt"] == record.prompt
+
+
 def test_an_early_failure_still_has_a_report(tmp_path: Path) -> None:
     record = RunRecord(Goal(""), tmp_path)
     record.fail(NovaflowError(Code.EMPTY_INSTRUCTION, "the instruction is empty"))

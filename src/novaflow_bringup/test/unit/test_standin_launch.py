@@ -28,7 +28,7 @@ from launch.actions import IncludeLaunchDescription, LogInfo
 from launch.conditions import IfCondition, UnlessCondition
 from launch.launch_description_sources import PythonLaunchDescriptionSource
 from launch.substitutions import EqualsSubstitution, LaunchConfiguration, NotSubstitution
-from launch.substitutions import PathJoinSubstitution, ThisLaunchFileDir
+from launch.substitutions import IfElseSubstitution, PathJoinSubstitution, ThisLaunchFileDir
 from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterValue
 from launch_ros.substitutions import FindPackageShare
@@ -96,6 +96,17 @@ def test_conditions_follow_arguments(package: Path) -> None:
                    NotSubstitution(LaunchConfiguration("sim")), "true")))]"""
     assert [s.command for s in describe(package, body).starts] == [("a",)]
     assert [s.command for s in describe(package, body, "sim:=false").starts] == [("b",), ("c",)]
+
+
+def test_a_boolean_chooses_one_of_two_values(package: Path) -> None:
+    body = """[DeclareLaunchArgument("sim", default_value="true"),
+               DeclareLaunchArgument("policy", default_value=IfElseSubstitution(
+                   LaunchConfiguration("sim"), "critic", "fail")),
+               ExecuteProcess(cmd=[LaunchConfiguration("policy")])]"""
+    assert [s.command for s in describe(package, body).starts] == [("critic",)]
+    assert [s.command for s in describe(package, body, "sim:=false").starts] == [("fail",)]
+    given = describe(package, body, "sim:=false", "policy:=critic")
+    assert [s.command for s in given.starts] == [("critic",)]
 
 
 def test_a_group_keeps_the_arguments_of_its_include_to_itself(package: Path) -> None:

@@ -88,6 +88,9 @@ def test_every_code_has_a_cause_and_its_band() -> None:
     assert cause_of(Code.GRASP_LOST) is Cause.GRASP
     assert cause_of(Code.PLAN_COLLISION) is Cause.EXECUTION
     assert cause_of(Code.PROCESS_LOST) is Cause.SETUP
+    assert cause_of(Code.VIDEO_BLOCKED) is Cause.VIDEO
+    for outage in (Code.VIDEO_SERVICE_QUOTA, Code.PROMPT_NOT_EXPANDED, Code.JUDGE_TIMEOUT):
+        assert cause_of(outage) is Cause.SETUP
     assert all(cause_of(code) is not Cause.NONE for code in Code if code is not Code.OK)
 
 

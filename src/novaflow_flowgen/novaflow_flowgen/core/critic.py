@@ -18,14 +18,14 @@ from numpy.typing import NDArray
 
 from novaflow_core import se3
 from novaflow_core.candidate import CandidateFeasibility, CandidateScore, FlowCandidate, Gate
-from novaflow_core.errors import Code, NovaflowError, SelectionError
+from novaflow_core.errors import Code, NovaflowError, PlatformError, SelectionError
 from novaflow_core.flow import ObjectFlow
 from novaflow_core.grounding import Grounding
 from novaflow_core.kabsch import SequenceFit, fit_sequence
 from novaflow_core.motion_check import MotionJudge
 from novaflow_core.scene import Scene
 from novaflow_core.task import Motion
-from novaflow_flowgen.core.judging import Selection, SelectorSettings
+from novaflow_flowgen.core.judging import Selection, SelectorSettings, never
 from novaflow_flowgen.core.pixel_evidence import read_ends, weigh_pixels
 
 Float = NDArray[np.float64]
@@ -70,6 +70,7 @@ class Critic:
         grounding: Grounding,
         candidates: Sequence[FlowCandidate],
         feasibility: Sequence[CandidateFeasibility],
+        should_stop: Callable[[], bool] = never,
     ) -> Selection:
         """Judge all candidates and choose one, or none."""
         if not candidates:
@@ -78,6 +79,8 @@ class Critic:
         bench = _set_up(scene, grounding)
         scores, ends = [], {}
         for candidate in candidates:
+            if should_stop():
+                raise PlatformError(Code.CANCELLED, "cancelled while judging candidates")
             score, end = self._judge(bench, candidate, asked.get(candidate.candidate_id))
             scores.append(score)
             if score.valid and end is not None:

@@ -52,6 +52,11 @@ def draw_flow_image(
     return np.vstack([_header(body.shape[1], instruction, candidates, scores, chosen), body])
 
 
+def encode_png(image: Image) -> bytes:
+    """PNG file of an RGB image (H, W, 3)."""
+    return bytes(cv2.imencode(".png", cv2.cvtColor(image, cv2.COLOR_RGB2BGR))[1].tobytes())
+
+
 def write_png(image: Image, path: Path) -> None:
     """Write an RGB image.
 
@@ -60,7 +65,7 @@ def write_png(image: Image, path: Path) -> None:
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(cv2.imencode(".png", cv2.cvtColor(image, cv2.COLOR_RGB2BGR))[1].tobytes())
+        path.write_bytes(encode_png(image))
     except OSError as error:
         raise PlatformError(Code.UNAVAILABLE, f"cannot write {path}: {error.strerror}") from error
 

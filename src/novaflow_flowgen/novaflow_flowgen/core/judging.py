@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -11,6 +11,15 @@ from novaflow_core.errors import Code, SelectionError
 from novaflow_core.grounding import Grounding
 from novaflow_core.scene import Scene
 from novaflow_core.settings import setting
+from novaflow_flowgen.core.language_model import KeySettings
+
+ON_FAILURE_CRITIC = "critic"
+ON_FAILURE_FAIL = "fail"
+
+
+def never() -> bool:
+    """Say that nobody wants to stop."""
+    return False
 
 
 @dataclass(frozen=True)
@@ -47,20 +56,47 @@ class Selector(Protocol):
         grounding: Grounding,
         candidates: Sequence[FlowCandidate],
         feasibility: Sequence[CandidateFeasibility],
+        should_stop: Callable[[], bool] = never,
     ) -> Selection:
         """Judge all candidates; `feasibility` is empty where there is no robot to ask.
 
         Raises:
-            SelectionError: NO_CANDIDATES when there is nothing to judge.
+            SelectionError: NO_CANDIDATES when there is nothing to judge; JUDGE_... when a model
+                that judges fails and may not be replaced.
+            PlatformError: CANCELLED, where a judge can be interrupted.
         """
         ...
 
 
 @dataclass(frozen=True)
-class SelectorSettings:
+class SelectorSettings(KeySettings):
     """Parameters of selector_node; see each field's description."""
 
     selection: str = setting("critic", "backend that chooses the believable candidate")
+    on_vlm_failure: str = setting(
+        ON_FAILURE_FAIL,
+        "when a model that judges is absent, slow or talks nonsense: the critic's choice, or a "
+        "failed selection",
+        choices=(ON_FAILURE_CRITIC, ON_FAILURE_FAIL),
+    )
+    vlm_model: str = setting("", "model id of the judge; empty: the backend's default, if any")
+    vlm_base_url: str = setting("", "of the judge's service; empty: the public one")
+    vlm_timeout_s: float = setting(
+        30.0, "longest time for one answer of the judge's model", unit="s", low=0.1, high=600.0
+    )
+    vlm_total_s: float = setting(
+        45.0,
+        "longest time for all its attempts together; task_node's select_timeout must be longer",
+        unit="s",
+        low=0.1,
+        high=3000.0,
+    )
+    vlm_retries: int = setting(
+        2, "further attempts after a timeout, a quota or an outage", low=0, high=10
+    )
+    vlm_backoff_s: float = setting(
+        2.0, "wait before the first of them; it doubles each time", unit="s", low=0.0, high=60.0
+    )
     marker_tracks: int = setting(
         40, "line strips of the chosen flow in the markers", low=0, high=200
     )

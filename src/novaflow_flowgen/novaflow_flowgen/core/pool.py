@@ -25,6 +25,7 @@ from novaflow_core.flow import ObjectFlow
 from novaflow_core.grounding import Grounding
 from novaflow_core.scene import Scene
 from novaflow_flowgen.core.hallucination import assign_spoils
+from novaflow_flowgen.core.prompting import Prompt, PromptExpander, TemplatePrompt
 from novaflow_flowgen.core.protocols import (
     Lifter,
     LiftRequest,
@@ -71,24 +72,34 @@ class Pool:
     Attributes:
         candidates: In order of their index, failed ones included.
         seconds: Compute time by part, summed over the candidates [s].
+        prompt: What the video model was told; None where the generator reads none.
     """
 
     candidates: tuple[FlowCandidate, ...]
     seconds: dict[str, float] = field(default_factory=dict)
+    prompt: Prompt | None = None
 
 
 class CandidatePool:
     """Makes candidates with one generator and one lifter."""
 
-    def __init__(self, generator: VideoGenerator, lifter: Lifter, *, workers: int = 2) -> None:
+    def __init__(
+        self,
+        generator: VideoGenerator,
+        lifter: Lifter,
+        *,
+        expander: PromptExpander | None = None,
+        workers: int = 2,
+    ) -> None:
         """Keep the backends; OpenCV releases the GIL, so `workers` threads share the cores."""
         self._generator, self._lifter, self._workers = generator, lifter, workers
+        self._expander = expander or TemplatePrompt()
 
     def make(self, request: PoolRequest, report: Report, should_stop: ShouldStop) -> Pool:
         """Make all candidates; one that fails is a candidate with a code and a reason.
 
         Raises:
-            VideoError: When every candidate fails for the same reason before a video exists.
+            VideoError: PROMPT_NOT_EXPANDED when no candidate can be told what to show.
             PlatformError: CANCELLED, or INVALID_MESSAGE for a nonsensical request.
         """
         if request.candidates < 1:
@@ -103,6 +114,9 @@ class CandidatePool:
             )
         spoils = assign_spoils(kinds, request.candidates, request.spoiled, request.seed)
         meter = _Meter(request.candidates, report)
+        prompt = self._expand(request, meter, should_stop)
+        if prompt is not None:
+            first = replace(first, prompt=prompt.text)
         canvases = _Canvases((first.steps, *request.scene.main.color.shape))
         with ThreadPoolExecutor(self._workers, thread_name_prefix="candidate") as threads:
             futures = [
@@ -118,7 +132,16 @@ class CandidatePool:
             ]
             done = [future.result() for future in futures]
         check_stop(should_stop)
-        return Pool(tuple(done), meter.seconds)
+        return Pool(tuple(done), meter.seconds, prompt)
+
+    def _expand(
+        self, request: PoolRequest, meter: _Meter, should_stop: ShouldStop
+    ) -> Prompt | None:
+        """Write the prompt that all candidates share, where it is read at all."""
+        if not self._generator.reads_prompt:
+            return None
+        with meter.part("prompt"):
+            return self._expander.expand(request.scene, request.grounding, should_stop)
 
     def _one(
         self,

@@ -46,6 +46,7 @@ class VideoRequest:
         candidate: Index of the candidate.
         spoil: Hallucination to make, or None.
         steps: Number of frames T.
+        prompt: What a video model is told; "" for the instruction as it is.
         canvas: (T, H, W, 3) uint8 that the generator may render into, and whose frames the caller
             may overwrite once they are saved; None where the frames are kept.
     """
@@ -57,11 +58,18 @@ class VideoRequest:
     candidate: int = 0
     spoil: Spoil | None = None
     steps: int = DEFAULT_STEPS
+    prompt: str = ""
     canvas: NDArray[np.uint8] | None = None
 
 
 class VideoGenerator(Protocol):
-    """Imagines the task as a video; every failure is a `VideoError`."""
+    """Imagines the task as a video; every failure is a `VideoError`.
+
+    Attributes:
+        reads_prompt: Whether it is told what to show by `VideoRequest.prompt`.
+    """
+
+    reads_prompt: bool
 
     def generate(
         self, request: VideoRequest, on_progress: OnProgress, should_stop: ShouldStop

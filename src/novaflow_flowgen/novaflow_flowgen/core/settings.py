@@ -5,11 +5,62 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from novaflow_core.settings import setting
+from novaflow_flowgen.core.language_model import KeySettings
 from novaflow_flowgen.core.lift import ALL_VISIBLE, MIN_SUPPORT
 
 
 @dataclass(frozen=True)
-class FlowgenSettings:
+class PromptSettings(KeySettings):
+    """Of the stage `prompt`; see each field's description."""
+
+    prompt: str = setting("template", "backend that writes what a video model is told")
+    prompt_language: str = setting(
+        "en", "of the prompt: English, or Chinese, which Wan knows best", choices=("en", "zh")
+    )
+    prompt_model: str = setting("", "model id of the backend; empty: its default, if any")
+    prompt_base_url: str = setting("", "of the model's service; empty: the public one")
+    prompt_timeout_s: float = setting(
+        60.0, "longest time for one answer of the model", unit="s", low=0.1, high=600.0
+    )
+    prompt_retries: int = setting(
+        2, "further attempts after a timeout, a quota or an outage", low=0, high=10
+    )
+    prompt_backoff_s: float = setting(
+        2.0, "wait before the first of them; it doubles each time", unit="s", low=0.0, high=60.0
+    )
+
+
+@dataclass(frozen=True)
+class VeoSettings:
+    """Of the video backend `veo`; see each field's description."""
+
+    veo_model: str = setting("veo-3.1-generate-001", "model id on Vertex")
+    veo_project: str = setting("", "Google Cloud project; empty: the one of the credentials")
+    veo_location: str = setting("us-central1", "region of the service")
+    veo_credentials_variable: str = setting(
+        "GOOGLE_APPLICATION_CREDENTIALS", "environment variable that names the credentials' file"
+    )
+    veo_base_url: str = setting("", "of the service; empty: the public one of the region")
+    veo_resolution: str = setting("720p", "of the videos", choices=("720p", "1080p"))
+    veo_request_timeout_s: float = setting(
+        60.0, "longest time for one request", unit="s", low=0.1, high=600.0
+    )
+    veo_timeout_s: float = setting(
+        600.0, "longest time for one video", unit="s", low=1.0, high=7200.0
+    )
+    veo_poll_s: float = setting(
+        10.0, "time between looks at whether it is done", unit="s", low=0.0, high=60.0
+    )
+    veo_retries: int = setting(
+        4, "further attempts of a request after a quota or an outage", low=0, high=20
+    )
+    veo_backoff_s: float = setting(
+        5.0, "wait before the first of them; it doubles each time", unit="s", low=0.0, high=60.0
+    )
+
+
+@dataclass(frozen=True)
+class FlowgenSettings(PromptSettings, VeoSettings):
     """See each field's description."""
 
     video: str = setting("storyboard", "backend that imagines the videos")

@@ -72,6 +72,8 @@ class _Cutout:
 class Storyboard:
     """The `storyboard` backend: general rigid motions by words, candidates that differ by seed."""
 
+    reads_prompt = False
+
     def __init__(self) -> None:
         """Start without a scene; cut-outs are kept, since all candidates share them."""
         self._lock = threading.Lock()

@@ -216,6 +216,8 @@ def _truncated(path: Path, found: int, promised: int) -> VideoError:
 class VideoFiles:
     """The `file` backend: videos made elsewhere, one file or a folder with one per candidate."""
 
+    reads_prompt = False
+
     def __init__(self, video_path: str) -> None:
         """Keep the path.
 

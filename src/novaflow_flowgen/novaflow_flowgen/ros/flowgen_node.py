@@ -45,7 +45,8 @@ class FlowgenNode(NovaflowNode[FlowgenSettings]):
         s = self.settings
         generator = load_backend("video", s.video)(s)
         lifter = load_backend("tracks", s.tracks)(s)
-        self._pool = CandidatePool(generator, lifter, workers=s.workers)
+        expander = load_backend("prompt", s.prompt)(s)
+        self._pool = CandidatePool(generator, lifter, expander=expander, workers=s.workers)
         latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
         self._candidates = self.create_publisher(FlowCandidates, "/novaflow/candidates", latched)
         self._markers = self.create_publisher(MarkerArray, "/novaflow/candidate_markers", latched)
@@ -101,6 +102,8 @@ class FlowgenNode(NovaflowNode[FlowgenSettings]):
             code=int(Code.OK),
             candidates=[candidate_to_msg(c) for c in pool.candidates],
             seconds=values_to_msg(pool.seconds),
+            prompt=pool.prompt.text if pool.prompt else "",
+            prompt_author=pool.prompt.author if pool.prompt else "",
         )
 
     def _publish(self, scene_id: str, pool: Pool) -> None:

@@ -70,8 +70,13 @@ class SelectorNode(NovaflowNode[SelectorSettings]):
         candidates = [candidate_from_msg(item) for item in goal.candidates]
         feasibility = [feasibility_from_msg(item) for item in goal.feasibility]
         report(f"judging {len(candidates)} candidates", state=StageReport.STARTED)
-        selection = self._selector.select(scene, grounding, candidates, feasibility)
-        if self._server is not None and self._server.should_stop(handle):
+        server = self._server
+
+        def should_stop() -> bool:
+            return server is not None and server.should_stop(handle)
+
+        selection = self._selector.select(scene, grounding, candidates, feasibility, should_stop)
+        if should_stop():
             raise PlatformError(Code.CANCELLED, "cancelled while judging candidates")
         image_uri = self._draw(goal.artifact_uri, scene, grounding, candidates, selection)
         self._show(candidates, selection)

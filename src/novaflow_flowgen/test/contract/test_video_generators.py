@@ -1,11 +1,15 @@
 """What every video generator owes: frames of the view's size, progress, coded errors."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+from model_server import Reply
 from ray_scene import Item, flow_error, make_scene
 
 from novaflow_core.errors import Code, PlatformError
 from novaflow_core.registry import backend_names, load_backend
+from novaflow_core.video import Video
 from novaflow_flowgen.core.protocols import LiftRequest, VideoRequest
 from novaflow_flowgen.core.settings import FlowgenSettings
 from novaflow_flowgen.core.storyboard import Storyboard
@@ -13,14 +17,28 @@ from novaflow_flowgen.core.video_file import write_mp4
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory):
-    """A scene, and a film of it on disk for the generator that reads films."""
+def film(tmp_path_factory):
+    """A scene, and a film of it on disk."""
     items = [Item((0.03, 0.04, 0.05), (0.0, 0.0), yaw=0.5, seed=1)]
     scene, grounding = make_scene(items, depth_noise=0.001)
     request = VideoRequest(scene, grounding, seed=4)
-    path = tmp_path_factory.mktemp("films") / "film.mp4"
-    write_mp4(Storyboard().generate(request, lambda _: None, lambda: False), path)
-    return request, FlowgenSettings(video_path=str(path))
+    folder = tmp_path_factory.mktemp("films")
+    film = Storyboard().generate(request, lambda _: None, lambda: False)
+    write_mp4(film, folder / "film.mp4")
+    # As services make it: 8 s at 24 FPS, 16:9, so that a view of 4:3 has bars at its sides.
+    pick = np.rint(np.linspace(0, 40, 192)).astype(int)
+    wide = np.pad(film.frames[pick], ((0, 0), (0, 0), (80, 80), (0, 0)))
+    write_mp4(Video(wide, 24.0), folder / "wide.mp4")
+    return request, folder
+
+
+@pytest.fixture
+def made(film, model_server, google_credentials):
+    """The film as a file, and as what a service on loopback generates."""
+    request, folder = film
+    model_server.replies = [Reply(videos=((folder / "wide.mp4").read_bytes(),), polls=1)]
+    settings = FlowgenSettings(video_path=str(folder / "film.mp4"))
+    return request, replace(settings, veo_base_url=model_server.url, veo_poll_s=0.01)
 
 
 @pytest.mark.parametrize("name", backend_names("video"))

@@ -10,8 +10,11 @@ import numpy as np
 import pytest
 import rclpy
 import rclpy.executors
+from model_server import Reply
 from rclpy.action import ActionClient
 from rclpy.context import Context
+from rclpy.lifecycle import TransitionCallbackReturn
+from rclpy.parameter import Parameter
 from rclpy.qos import DurabilityPolicy, QoSProfile
 from visualization_msgs.msg import Marker, MarkerArray
 
@@ -34,16 +37,18 @@ CUP = Solid((0.08, 0.08, 0.095), is_round=True, wall=0.004).at(0.55, 0.1)
 TASK = TaskSpec("move the cup left", Motion.MOVE, ObjectPhrase("the cup"), Direction.LEFT)
 
 
-@pytest.fixture(scope="module")
-def graph():
+@contextlib.contextmanager
+def running(domain: int, **parameters: object):
+    """A selector with these parameters; yields the node that asks it."""
     context = Context()
-    rclpy.init(context=context, domain_id=DOMAIN)
-    selector = SelectorNode(context=context)
+    rclpy.init(context=context, domain_id=domain)
+    overrides = [Parameter(name, value=value) for name, value in parameters.items()]
+    selector = SelectorNode(context=context, parameter_overrides=overrides)
     node = rclpy.create_node("bench", context=context)
     executor = rclpy.executors.MultiThreadedExecutor(4, context=context)
     executor.add_node(selector)
     executor.add_node(node)
-    selector.trigger_configure()
+    node.configured = selector.trigger_configure()
     selector.trigger_activate()
 
     def spin() -> None:
@@ -56,6 +61,12 @@ def graph():
     executor.shutdown(timeout_sec=2.0)
     rclpy.try_shutdown(context=context)
     thread.join(5.0)
+
+
+@pytest.fixture(scope="module")
+def graph():
+    with running(DOMAIN) as node:
+        yield node
 
 
 def goal(ways, folder) -> SelectFlow.Goal:
@@ -110,3 +121,28 @@ def test_none_valid_and_none_given_are_codes(graph, tmp_path) -> None:
     assert to_path(result.flow_image_uri).is_file()
     _, result = call_action(client, "select", goal([], tmp_path), 30.0)
     assert result.code == Code.NO_CANDIDATES
+
+
+def test_a_model_judges_what_the_critic_left(model_server, tmp_path) -> None:
+    left = 0.1 * direction_vector(Direction.LEFT, EYE, TABLE)
+    model_server.replies = [
+        Reply('{"reasons": "the cup ends further left", "candidate": 3}'),
+        Reply('{"reasons": "I was told to", "candidate": 1}'),
+    ]
+    place = {"vlm_base_url": model_server.url, "vlm_model": "some-model"}
+    with running(DOMAIN + 4, selection="gemini", **place) as node:
+        client = ActionClient(node, SelectFlow, "/novaflow/select_flow")
+        asked = goal([-left, left, 1.2 * left], tmp_path)
+        _, result = call_action(client, "select", asked, 30.0)
+        assert (result.code, result.candidate_id) == (Code.OK, "c2")
+        assert "gemini 'some-model'" in result.reason
+        assert "the cup ends further left" in result.reason
+        assert result.scores[2].gates[-1].name == "vlm"
+        _, result = call_action(client, "select", asked, 30.0)
+        assert (result.code, result.candidate_id) == (Code.JUDGE_NONSENSE, "")
+
+
+def test_a_judge_without_its_key_is_not_configured(monkeypatch) -> None:
+    monkeypatch.delenv("GEMINI_API_KEY", raising=False)
+    with running(DOMAIN + 4, selection="gemini") as node:
+        assert node.configured is not TransitionCallbackReturn.SUCCESS

@@ -67,6 +67,13 @@ def test_truth_is_written_apart_and_nothing_else_knows_it(scene, tmp_path):
     assert not any(kind.value in words for kind in Spoil)
 
 
+def test_a_generator_that_reads_no_prompt_gets_none_and_nobody_writes_one(scene, tmp_path):
+    pool = CandidatePool(Storyboard(), StillLifter(), expander=None)
+    out = pool.make(PoolRequest(*scene, 1, 1, 0, tmp_path), lambda *_: None, lambda: False)
+    assert out.prompt is None
+    assert "prompt" not in out.seconds
+
+
 def test_cancelling_and_nonsense_are_errors(scene, tmp_path):
     pool = CandidatePool(Storyboard(), StillLifter())
     with pytest.raises(PlatformError) as error:
