@@ -90,10 +90,9 @@ class Grounding:
 
 
 def _masked(view: RgbdView, mask: NDArray[np.bool_]) -> NDArray[np.float64]:
-    # Not `view.points()[mask]`: lifting a whole image for one object takes as long as finding it.
     v, u = np.nonzero(mask & np.isfinite(view.depth))
-    local = view.model.lift_pixels(np.stack([u, v], -1), view.depth[v, u])
-    return se3.apply(view.T_planning_camera, local)
+    points = view.model.lift_pixels(np.stack([u, v], -1), view.depth[v, u])
+    return se3.apply(view.T_planning_camera, points)
 
 
 @dataclass(frozen=True)
