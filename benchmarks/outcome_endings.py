@@ -29,7 +29,7 @@ class Ending:
 
     Attributes:
         poses: T_base_object (4, 4) of the objects that moved.
-        settles: False for what a gripper holds in the air: physics would drop it.
+        settles: False for what a gripper holds, or friction: physics would drop it.
     """
 
     poses: Mapping[str, Float]
@@ -179,8 +179,11 @@ def _block_in(random: Random, start: Mapping[str, Float]) -> Ending:
     return Ending({_BLOCK_NAME: _moved(goal, turn @ slack, _spin(random, -2, 2))})
 
 
-def _block_edge_in(low_deg: float, high_deg: float) -> Place:
-    """Block tilted about a wall's or a diagonal's direction, its lowest corner in the hole."""
+def _block_edge_in(low_deg: float, high_deg: float, *, settles: bool = True) -> Place:
+    """Block tilted about a wall's or a diagonal's direction, its lowest corner in the hole.
+
+    Most slide in or fall off when let go; those that do not settle are caught as they lean.
+    """
 
     def place(random: Random, start: Mapping[str, Float]) -> Ending:
         socket = start[_SOCKET_NAME]
@@ -194,7 +197,7 @@ def _block_edge_in(low_deg: float, high_deg: float) -> Place:
         # The lowest edge stands in the hole on the side that the block does not lean to.
         inside = socket[:3, 3] - random.uniform(-0.5, 0.95) * (_INNER_M - 0.002) * out
         inside[2] = _RIM_M - random.uniform(0.002, 0.03)
-        return Ending({_BLOCK_NAME: _moved(goal, inside - low)})
+        return Ending({_BLOCK_NAME: _moved(goal, inside - low)}, settles)
 
     return place
 
@@ -338,6 +341,7 @@ _INSERT: dict[str, Place] = {
     "edge in, little tilt": _block_edge_in(6, 20),
     "edge in, tilted": _block_edge_in(20, 45),
     "edge in, tilted much": _block_edge_in(40, 70),
+    "leaning, edge in": _block_edge_in(34, 50, settles=False),
     "on the rim, turned": _block_on_rim((30, 45), 0.0, 0.004),
     "on the rim, shifted": _block_on_rim((0, 6), 0.006, 0.040),
     "lies on the rim": _block_lying("rim"),

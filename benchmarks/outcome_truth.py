@@ -153,9 +153,9 @@ class Stage:
         self.cell.arm.reset(arm)
         self.cell.gripper.reset()
         mujoco.mj_forward(model, data)
+        for name in ending.poses:
+            self._free(name)
         if ending.settles:
-            for name in ending.poses:
-                self._free(name)
             for steps in range(_SETTLE_STEPS, _MOST_STEPS, _SETTLE_STEPS):
                 self.cell.advance(_SETTLE_STEPS)
                 speeds = self.cell.truth().speeds

@@ -143,7 +143,7 @@ def find_reference(before: Scene, grounding: Grounding, change: Change) -> Refer
         return None
     item = grounding.references[0]
     mask, support = grounding.mask(item), grounding.support
-    model = ObjectModel.from_view(before.main, mask, _REFERENCE_POINTS).lit(change.gain)
+    model = ObjectModel.from_view(change.before, mask, _REFERENCE_POINTS).lit(change.gain)
 
     def share_at(place: Float) -> float:
         return fit_of(model, se3.from_rt(np.eye(3), place), change.after).share

@@ -106,7 +106,7 @@ def observe(
     limits = limits or OutcomeLimits()
     mask = grounding.mask(grounding.target)
     old = NewView(before.main)
-    seen = ObjectModel.from_view(before.main, mask)
+    seen = ObjectModel.from_view(old, mask)
     if len(seen.points) < _MIN_POINTS:
         return Outcome(
             Code.TARGET_LOST,

@@ -45,19 +45,18 @@ class ObjectModel:
 
     @classmethod
     def from_view(
-        cls, view: RgbdView, mask: Mask, count: int = _MODEL_POINTS, seed: int = 0
+        cls, view: RgbdView | NewView, mask: Mask, count: int = _MODEL_POINTS, seed: int = 0
     ) -> ObjectModel:
         """Take points of a mask; its border, where depth mixes two surfaces, is left out."""
+        seen = view if isinstance(view, NewView) else NewView(view)
+        view = seen.view
         inner = cv2.erode(mask.astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
         kept = inner if inner.sum() > 0.4 * mask.sum() else mask
-        depth = np.nan_to_num(view.depth, nan=0.0).astype(np.float32)
-        smooth = cv2.medianBlur(depth, 5)
-        v, u = np.nonzero(kept & (smooth > 0))
+        v, u = np.nonzero(kept & np.isfinite(seen.depth))
         pick = np.random.default_rng(seed).permutation(len(v))[:count]
         v, u = v[pick], u[pick]
-        local = view.model.lift_pixels(np.stack([u, v], -1), smooth[v, u])
-        colours = cv2.blur(view.color, _BLUR)[v, u].astype(float)
-        return cls(se3.apply(view.T_planning_camera, local), colours)
+        local = view.model.lift_pixels(np.stack([u, v], -1), seen.depth[v, u])
+        return cls(se3.apply(view.T_planning_camera, local), seen.colour[v, u].astype(float))
 
     def thinned(self, count: int) -> ObjectModel:
         """Every n-th point, about `count` in all; the points are in random order."""
