@@ -251,14 +251,14 @@ def test_noise_changes_from_frame_to_frame(client: Client) -> None:
 def test_joint_states_clock_and_transforms(client: Client) -> None:
     message = client.last("/joint_states")
     assert list(message.name) == [*robot.ARM_JOINTS, robot.GRIPPER_JOINT]
-    before = {k: len(v) for k, v in client.received.items()}
+    before = len(client.received["/joint_states"])
     clock = seconds_of(client.last("/clock").clock)
-    began = time.monotonic()
-    time.sleep(2.0)
-    wall = time.monotonic() - began
-    # Generous: the machine may be busy; the benchmark measures.
-    assert 40 < (len(client.received["/joint_states"]) - before["/joint_states"]) / wall < 130
-    assert 0.5 < (seconds_of(client.last("/clock").clock) - clock) / wall < 1.2
+    more = lambda: len(client.received["/joint_states"]) > before + 60  # noqa: E731
+    wait_until(more, PATIENCE_S, "joint states")
+    # By the stamps: how many of them a busy machine delivers in a second is not the cell's doing.
+    stamps = [seconds_of(m.header.stamp) for m in client.received["/joint_states"][before:]]
+    assert np.median(np.diff(stamps)) == pytest.approx(0.01, abs=1e-6)
+    assert seconds_of(client.last("/clock").clock) > clock
     links = {t.child_frame_id for m in client.received["/tf"][-2:] for t in m.transforms}
     assert links == {f"fr3_link{k}" for k in range(1, 8)}
     static = {t.child_frame_id: t.header.frame_id for t in client.last("/tf_static").transforms}
@@ -283,18 +283,19 @@ def test_a_trajectory_is_followed(client: Client) -> None:
     handle = send_trajectory(client, target, 1.0)
     answer = client.result(handle.get_result_async())
     assert (answer.status, answer.result.error_code) == (SUCCEEDED, 0)
-    np.testing.assert_allclose(joints(client), target, atol=0.01)
+    # Joint states that this process has not read yet may be older than the answer.
+    wait_until(lambda: np.abs(joints(client) - target).max() < 0.01, PATIENCE_S, "arrival")
     go_home(client)
 
 
 def test_a_cancel_stops_the_arm(client: Client) -> None:
-    handle = send_trajectory(client, turned(0.8), 1.5)
-    wait_until(lambda: abs(client.last("/joint_states").velocity[0]) > 0.3, 20, "motion")
+    handle = send_trajectory(client, turned(0.8), 8.0)
+    wait_until(lambda: abs(client.last("/joint_states").velocity[0]) > 0.05, 20, "motion")
     client.result(handle.cancel_goal_async())
     answer = client.result(handle.get_result_async())
     assert answer.status == CANCELED
     wait_until(
-        lambda: np.abs(client.last("/joint_states").velocity[:7]).max() < 0.01, 5.0, "standstill"
+        lambda: np.abs(client.last("/joint_states").velocity[:7]).max() < 0.01, 20.0, "standstill"
     )
     place = joints(client)
     assert 0.01 < place[0] < 0.79
@@ -347,7 +348,8 @@ def test_the_gripper_closes_and_opens(client: Client) -> None:
         assert answer.status == SUCCEEDED
         assert answer.result.reached_goal
         assert answer.result.state.position[0] == pytest.approx(position, abs=0.03)
-        assert client.last("/joint_states").position[7] == pytest.approx(position, abs=0.03)
+        told = lambda p=position: abs(client.last("/joint_states").position[7] - p) < 0.03  # noqa: E731
+        wait_until(told, PATIENCE_S, "the fingers' place")
 
 
 def test_scorer_resets_to_a_seed_and_scores(client: Client, scorer: Client) -> None:
