@@ -63,12 +63,14 @@ class TaskObjects:
     """Who plays in a task.
 
     Attributes:
+        stream: Number of the task's random layouts; it never changes, so seeds stay what they are.
         instruction: The sentence.
         target: What moves.
         reference: Where it goes.
         distractors: What else is there.
     """
 
+    stream: int
     instruction: str
     target: Prop
     reference: Prop
@@ -81,8 +83,8 @@ class TaskObjects:
 
 
 TASKS = {
-    "cup": TaskObjects("put the cup on the saucer", CUP, SAUCER, (CAN, CARTON)),
-    "insert": TaskObjects("insert the yellow block into the socket", BLOCK, SOCKET, (CAN, CUBE)),
+    "cup": TaskObjects(0, "put the cup on the saucer", CUP, SAUCER, (CAN, CARTON)),
+    "insert": TaskObjects(1, "insert the yellow block into the socket", BLOCK, SOCKET, (CAN, CUBE)),
 }
 
 CUP_LOOKS = ("cup_red", "cup_blue", "cup_green")

@@ -60,7 +60,7 @@ def draw_layout(
         PlatformError: INTERNAL when no layout was found.
     """
     cast = TASKS[task]
-    rng = np.random.default_rng([seed, sorted(TASKS).index(task)])
+    rng = np.random.default_rng([seed, cast.stream])
     T_camera_base = inverse(T_base_camera)
     cup_look = str(rng.choice(CUP_LOOKS))
     saucer_look = str(rng.choice(SAUCER_LOOKS))
