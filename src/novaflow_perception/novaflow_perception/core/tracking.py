@@ -1,9 +1,9 @@
 """Follows one rigid object through live colour and depth images, in a crop around it.
 
-Pixels are followed by pyramidal Lucas-Kanade, lifted with the depth of their own image and fitted
-against the scene's points by robust Kabsch, so nothing accumulates but the pixels' own drift. What
-the gripper hides becomes an outlier or is not followed; it is taken up again where the pose says it
-must be, once depth and colour agree.
+Pixels are followed by pyramidal Lucas-Kanade from image to image, which bears fast motion but
+drifts; the pose that they and their depths give is therefore refined against the first view, drawn
+where that pose puts the object. What the gripper hides becomes an outlier or is not followed; it is
+taken up again where the pose says it must be, once depth and colour agree.
 """
 
 from __future__ import annotations
@@ -18,9 +18,11 @@ from novaflow_core import se3
 from novaflow_core.camera import CameraModel
 from novaflow_core.errors import Code, PerceptionError, ShapeError, TrackingError
 from novaflow_core.grounding import Grounding
-from novaflow_core.kabsch import RigidFit, fit_rigid
+from novaflow_core.kabsch import fit_rigid
 from novaflow_core.scene import RgbdView, Scene
 from novaflow_core.settings import setting
+from novaflow_perception.core.appearance import Appearance, detail
+from novaflow_perception.core.pose_refinement import ImagePose, refine_pose
 from novaflow_perception.core.registration import NewView, ObjectModel, fit_of, search
 
 Float = NDArray[np.float64]
@@ -34,6 +36,8 @@ _PAD_PX = 64
 _DEPTH_AGREES_M = 0.012
 _STRAYED_PX = 2.5
 _FIND_MODEL_POINTS = 600
+_SHOWN = 0.6  # of the window around a pixel must show the object
+_CORRECTED_PX = 6.0
 
 
 @dataclass(frozen=True)
@@ -100,6 +104,7 @@ class ObjectTracker:
                 f"the target has {len(self._points)} points with depth to follow; "
                 f"{self._settings.min_support} are needed",
             )
+        self._appearance = Appearance(view, mask)
         self._shape = ObjectModel.from_view(view, mask, _FIND_MODEL_POINTS)
         self._view = view
         self._gray = np.asarray(cv2.cvtColor(view.color, cv2.COLOR_RGB2GRAY), np.uint8)
@@ -126,12 +131,14 @@ class ObjectTracker:
             raise ShapeError(f"images {color.shape}, {depth.shape} are not of the scene's {size}")
         gray = self._follow(color)
         fit = self._fit(depth, depth_unit_m)
+        if fit is not None:
+            fit = self._corrected(gray, depth, depth_unit_m, fit)
         if fit is None:
             self._missed += 1
             self._search(color, depth, depth_unit_m)
         else:
             self._pose, self._missed = fit.T, 0
-            self._covariance = _covariance(fit, self._points)
+            self._covariance = fit.covariance
         self._reseed(depth, depth_unit_m, trusted=fit is not None)
         self._gray = gray
         support = fit.support if fit is not None else 0
@@ -183,24 +190,71 @@ class ObjectTracker:
             out[known] = np.nanmedian(values[known], axis=1)
         return out
 
-    def _fit(self, depth: NDArray[np.generic], unit_m: float) -> RigidFit | None:
+    def _fit(
+        self, depth: NDArray[np.generic], unit_m: float, first: Float | None = None
+    ) -> ImagePose | None:
         z = self._depth_at(self._pixels, depth, unit_m)
+        if self._alive.sum() < self._settings.min_support:
+            return None
+        fit = refine_pose(
+            self._first_guess(z) if first is None else first,
+            self._points,
+            self._pixels,
+            z,
+            self._alive,
+            self._model,
+            self._T_planning_camera,
+        )
+        if fit is None or fit.support < self._settings.min_support:
+            return None
+        middle = self._points.mean(axis=0)
+        step = np.linalg.norm(se3.apply(fit.T, middle) - se3.apply(self._pose, middle))
+        if step > self._settings.max_step_m or not fit.depth_rms_m < self._settings.max_residual_m:
+            return None
+        self._alive &= fit.agrees
+        return fit
+
+    def _first_guess(self, z: Float) -> Float:
+        """Robust fit of lifted pixels where enough have depth, else the last pose."""
         now = se3.apply(self._T_planning_camera, self._model.lift_pixels(self._pixels, z))
         usable = self._alive & np.isfinite(z)
-        if usable.sum() < self._settings.min_support:
-            return None
         # Depth noise grows with the square of the distance.
         weights = np.where(usable, 1.0 / np.maximum(np.nan_to_num(z, nan=1.0), 0.1) ** 4, 0.0)
         try:
-            fit = fit_rigid(self._points, now, weights, min_support=self._settings.min_support)
+            return fit_rigid(self._points, now, weights, min_support=self._settings.min_support).T
         except TrackingError:
-            return None  # too little is seen: the caller reports the last pose as not visible
-        middle = self._points.mean(axis=0)
-        step = np.linalg.norm(se3.apply(fit.T, middle) - se3.apply(self._pose, middle))
-        if fit.residual_m > self._settings.max_residual_m or step > self._settings.max_step_m:
-            return None
-        self._alive &= fit.agrees | ~usable
-        return fit
+            return self._pose
+
+    def _corrected(
+        self, gray: Gray, depth: NDArray[np.generic], unit_m: float, rough: ImagePose
+    ) -> ImagePose | None:
+        """Compare with the first view, drawn at the rough pose: what has added up is taken out."""
+        local = se3.apply(se3.inverse(self._T_planning_camera), se3.apply(rough.T, self._points))
+        there = self._model.project(local)
+        rows, columns = self._crop()
+        drawn, known = self._appearance.drawn(rough.T, rows, columns)
+        corner = np.array([columns.start, rows.start], np.float32)
+        wanted = detail(drawn, known)
+        now = detail(np.ascontiguousarray(gray[rows, columns]), known)
+        start = (there.astype(np.float32) - corner)[:, None]
+        end, found = _lucas_kanade(wanted, now, start)
+        back, again = _lucas_kanade(now, wanted, end)
+        off = np.linalg.norm((back - start)[:, 0], axis=1)
+        shown = cv2.blur(known.astype(np.float32), _LK_WINDOW)
+        at = np.clip(np.rint(start[:, 0]).astype(int), 0, np.array(known.shape[::-1]) - 1)
+        good = found & again & (off < self._settings.forward_backward_px)
+        good &= shown[at[:, 1], at[:, 0]] > _SHOWN
+        good &= np.linalg.norm((end - start)[:, 0], axis=1) < _CORRECTED_PX
+        if good.sum() < self._settings.min_support:
+            return rough
+        pixels, alive = self._pixels.copy(), self._alive.copy()
+        self._pixels = np.where(good[:, None], end[:, 0] + corner, self._pixels)
+        self._alive = good
+        better = self._fit(depth, unit_m, rough.T)
+        if better is None:
+            self._pixels, self._alive = pixels, alive
+            return rough
+        return better
 
     def _reseed(self, depth: NDArray[np.generic], unit_m: float, *, trusted: bool) -> None:
         """Take up points again where the pose puts them, if the depth there agrees."""
@@ -264,15 +318,3 @@ def _seeds(view: RgbdView, mask: Mask, count: int) -> tuple[Float, Float]:
     z = smooth[v, u].astype(float)
     pixels, z = pixels[z > 0], z[z > 0]
     return pixels, se3.apply(view.T_planning_camera, view.model.lift_pixels(pixels, z))
-
-
-def _covariance(fit: RigidFit, points: Float) -> Float:
-    """Covariance (6, 6) of a fit to points with independent noise."""
-    used = points[fit.agrees]
-    spread = used - used.mean(axis=0)
-    variance = max(fit.residual_m, 5e-4) ** 2
-    inertia = np.eye(3) * (spread**2).sum() - spread.T @ spread
-    out = np.zeros((6, 6))
-    out[:3, :3] = np.eye(3) * variance / len(used)
-    out[3:, 3:] = variance * np.linalg.inv(inertia + np.eye(3) * 1e-9)
-    return out

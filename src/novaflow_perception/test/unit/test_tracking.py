@@ -58,8 +58,8 @@ def test_a_carried_cup_is_followed_though_a_gripper_holds_it() -> None:
         track = following.update(view.color, view.depth)
         assert track.visible
         away, angle = errors(track.pose, true)
-        assert away < 0.005
-        assert angle < 8.0
+        assert away < 0.0015
+        assert angle < 2.5
         assert track.support >= 10
         assert (np.linalg.eigvalsh(track.covariance) > 0).all()
 
