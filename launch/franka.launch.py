@@ -56,6 +56,12 @@ ARGUMENTS = [
     ),
     DeclareLaunchArgument("grasps", default_value="antipodal", description="grasp backend"),
     DeclareLaunchArgument("motion", default_value="trajopt", description="motion backend"),
+    DeclareLaunchArgument(
+        "closed_loop",
+        default_value="true",
+        choices=BOOLEAN,
+        description="look and correct while the arm moves; false: carry the plan out blindly",
+    ),
     DeclareLaunchArgument("candidates", default_value="8", description="imagined per goal"),
     DeclareLaunchArgument(
         "record", default_value="true", choices=BOOLEAN, description="write a bag of each run"
@@ -200,6 +206,7 @@ def generate_launch_description():
                 "executor_node",
                 grasps=typed("grasps", str),
                 motion=typed("motion", str),
+                closed_loop=typed("closed_loop", bool),
                 allow_motion=ParameterValue(SIM, value_type=bool),
                 require_approval=typed("approve", bool),
             ),

@@ -76,6 +76,14 @@ class Selected:
 
 
 @dataclass(frozen=True)
+class Executed:
+    """How a motion went: a sentence, and the numbers of the closed loop."""
+
+    reason: str
+    loop: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Observed:
     """What a fresh view says about the task; `code` OK means that it is done."""
 
@@ -147,8 +155,8 @@ class Stages(Protocol):
         candidate: object,
         plan_hash: str,
         progress: Progress,
-    ) -> str:
-        """Move; return a sentence about how it went."""
+    ) -> Executed:
+        """Move; tell how it went."""
 
     def observe(self, scene: Captured, candidate: object) -> Observed:
         """Take a fresh view and say whether the task is done."""
@@ -269,7 +277,9 @@ class Pipeline:
         with self._stage(record, "execute") as (note, progress):
             if not self._approve:
                 stages.track(scene, grounded)
-            note(stages.execute(scene, grounded, candidate, record.plan_hash, progress))
+            done = stages.execute(scene, grounded, candidate, record.plan_hash, progress)
+            record.loop = dict(done.loop)
+            note(done.reason)
         with self._stage(record, "observe") as (note, _):
             seen = stages.observe(scene, candidate)
             record.evidence = dict(seen.evidence)

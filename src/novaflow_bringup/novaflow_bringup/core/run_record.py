@@ -74,6 +74,7 @@ class RunRecord:
         reason: A sentence with numbers.
         failed_stage: Where it failed; "" when it did not.
         evidence: Numbers and paths that support a failure.
+        loop: Numbers of the closed loop while the arm moved; empty without it.
         success: The product observed the wanted outcome.
         notes: What a reader must know besides, e.g. that nothing was recorded.
         total_s: Wall time of the goal [s].
@@ -97,6 +98,7 @@ class RunRecord:
     reason: str = ""
     failed_stage: str = ""
     evidence: dict[str, object] = field(default_factory=dict)
+    loop: dict[str, float] = field(default_factory=dict)
     success: bool = False
     notes: list[str] = field(default_factory=list)
     total_s: float = 0.0
@@ -141,6 +143,7 @@ class RunRecord:
             "reason": self.reason,
             "failed_stage": self.failed_stage,
             "evidence": {key: _plain(value) for key, value in self.evidence.items()},
+            "loop": {key: _plain(value) for key, value in self.loop.items()},
             "instruction": self.goal.instruction,
             "expanded": self.expanded,
             "prompt": self.prompt,

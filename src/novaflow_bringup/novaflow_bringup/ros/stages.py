@@ -14,6 +14,7 @@ from sensor_msgs.msg import CompressedImage
 
 from novaflow_bringup.core.pipeline import (
     Captured,
+    Executed,
     Generated,
     Grounded,
     Observed,
@@ -188,6 +189,7 @@ class GraphStages:
             scene_id=scene.scene_id,
             target_cloud=seen.target_cloud,
             collision_scene=seen.collision_scene,
+            fits=seen.fits,
             candidates=list(generated.handles.values()),
         )
         answer = self._send(
@@ -253,11 +255,15 @@ class GraphStages:
         candidate: object,
         plan_hash: str,
         progress: Progress,
-    ) -> str:
+    ) -> Executed:
         """Move."""
         answer = self._follow(scene, grounded, candidate, plan_hash, progress)
         held = "" if math.isnan(answer.held) else f"; held with {1e3 * answer.held:.1f} mm opening"
-        return f"{answer.reason or 'the flow was followed'}{held}"
+        changed = f"; corrected: {'; '.join(answer.corrections)}" if answer.corrections else ""
+        return Executed(
+            f"{answer.reason or 'the flow was followed'}{held}{changed}",
+            {item.name: float(item.value) for item in answer.loop},
+        )
 
     def observe(self, scene: Captured, candidate: object) -> Observed:
         """Take a fresh view and say whether the task is done."""
@@ -289,6 +295,7 @@ class GraphStages:
             scene_id=scene.scene_id,
             target_cloud=seen.target_cloud,
             collision_scene=seen.collision_scene,
+            fits=seen.fits,
             candidate=candidate,
             plan_hash=plan_hash,
             preview=preview,

@@ -9,6 +9,7 @@ import pytest
 
 from novaflow_bringup.core.pipeline import (
     Captured,
+    Executed,
     Generated,
     Grounded,
     Observed,
@@ -106,9 +107,9 @@ class FakeStages:
     def approval(self, grounded, plan_hash, progress) -> None:
         self._do(f"approval {plan_hash}")
 
-    def execute(self, scene, grounded, candidate, plan_hash, progress) -> str:
+    def execute(self, scene, grounded, candidate, plan_hash, progress) -> Executed:
         self._do(f"execute {plan_hash}".strip())
-        return "followed"
+        return Executed("followed", {"corrections": 2.0})
 
     def observe(self, scene, candidate) -> Observed:
         self.log.append("observe")

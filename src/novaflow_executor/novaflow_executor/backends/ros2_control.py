@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -27,6 +28,8 @@ from novaflow_executor.core.plan import JointTrajectory
 from novaflow_ros.conversions import trajectory_to_msg
 
 GRIPPER_ACTIONS = ("parallel_gripper_command", "gripper_command")
+HISTORY = 600  # states that are kept: a few seconds
+HISTORY_SLACK_S = 0.1  # a stamp may be this much newer than the newest state
 Judge = Callable[[int, Any], NovaflowError | None]
 
 
@@ -77,6 +80,7 @@ class Ros2ControlDriver:
         self._settings = settings
         self._jaws = JawTable(settings.gripper_positions, settings.gripper_openings_m)
         self._lock = threading.Lock()
+        self._history: deque[tuple[float, NDArray[np.float64]]] = deque(maxlen=HISTORY)
         self._positions: dict[str, tuple[float, float, float]] = {}  # position, velocity, arrival
         group = ReentrantCallbackGroup()
         self._arm = ActionClient(
@@ -108,6 +112,7 @@ class Ros2ControlDriver:
     # --- state ---
     def _store(self, message: JointState) -> None:
         now_s = time.monotonic()
+        self._remember(message)
         velocities = message.velocity or [float("nan")] * len(message.name)
         with self._lock:
             for name, position, velocity in zip(
@@ -117,6 +122,29 @@ class Ros2ControlDriver:
                     before = self._positions.get(name, (position, 0.0, now_s - 1.0))
                     velocity = (position - before[0]) / max(now_s - before[2], 1e-3)  # noqa: PLW2901
                 self._positions[name] = (position, velocity, now_s)
+
+    def _remember(self, message: JointState) -> None:
+        """Keep where the arm was by the stamp of the message, for comparison with images."""
+        known = dict(zip(message.name, message.position, strict=False))
+        if all(name in known for name in self._settings.joint_names):
+            stamp_s = message.header.stamp.sec + 1e-9 * message.header.stamp.nanosec
+            row = np.array([known[name] for name in self._settings.joint_names])
+            with self._lock:
+                self._history.append((stamp_s, row))
+
+    def joints_at(self, time_s: float) -> NDArray[np.float64] | None:
+        """Return the joints (N,) [rad] at a stamp [s]; None where no states are near."""
+        with self._lock:
+            rows = list(self._history)
+        if not rows or not rows[0][0] <= time_s <= rows[-1][0] + HISTORY_SLACK_S:
+            return None
+        times = np.array([row[0] for row in rows])
+        after = int(np.clip(np.searchsorted(times, time_s), 1, max(len(rows) - 1, 1)))
+        if len(rows) == 1:
+            return rows[0][1]
+        (t0, q0), (t1, q1) = rows[after - 1], rows[after]
+        share = float(np.clip((time_s - t0) / max(t1 - t0, 1e-9), 0.0, 1.0))
+        return np.asarray((1 - share) * q0 + share * q1)
 
     def _joints(self, names: tuple[str, ...]) -> NDArray[np.float64]:
         """Position, velocity and age (N, 3) of joints."""

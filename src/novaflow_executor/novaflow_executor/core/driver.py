@@ -59,6 +59,9 @@ class RobotDriver(Protocol):
             ExecutionError: NO_ROBOT_STATE when there is none or it is too old, with its age.
         """
 
+    def joints_at(self, time_s: float) -> NDArray[np.float64] | None:
+        """Return the joints (N,) [rad] at a time of the robot's clock [s]; None if not known."""
+
     def move(self, trajectory: JointTrajectory) -> RunningMotion:
         """Send a trajectory.
 

@@ -83,6 +83,7 @@ class PlanRunner:
         limits: ExecutionLimits,
         on_segment: Callable[[Segment, float], None] = lambda segment, share: None,
         robot_time_s: Callable[[], float] = time.monotonic,
+        rest: Callable[[float], object] | None = None,
     ) -> None:
         """Prepare to run.
 
@@ -91,9 +92,10 @@ class PlanRunner:
             validate: Passes a plan and the joints (N,) [rad] that it starts from, or raises.
             supervision: Who may end it.
             limits: When it is given up.
-            on_segment: Told at the start of every segment, with the share of them that is done.
+            on_segment: Told at the start of every segment, with the share of phases done.
             robot_time_s: The clock that the robot's motions follow [s]; only lateness is judged by
                 it, because a simulation may run slower than the wall clock.
+            rest: Waits for some seconds between looks; by default time passes by itself.
         """
         self._driver = driver
         self._validate = validate
@@ -101,34 +103,66 @@ class PlanRunner:
         self._limits = limits
         self._on_segment = on_segment
         self._robot_time_s = robot_time_s
-        self._pace = threading.Event()  # never set: paces the looks at the robot
+        self._rest = rest or threading.Event().wait  # never set: paces the looks at the robot
         self.phase = Phase.APPROACH
         self.held_m = math.nan
 
-    def run(self, plan: ExecutionPlan) -> None:
+    def run(
+        self, plan: ExecutionPlan, watch: Callable[[Segment], None] = lambda segment: None
+    ) -> None:
         """Run all segments; when anything goes wrong the arm stands still before this raises.
+
+        Args:
+            plan: To be carried out.
+            watch: Called many times a second while the arm moves; what it raises stops the arm.
 
         Raises:
             NovaflowError: Of the driver, validator or supervision; GRASP_MISSED, GRASP_LOST,
                 GRIPPER_FAILED or TIMEOUT. Its evidence holds `phase` and `held_m`.
         """
         try:
-            self._refuse_moving_arm()
+            self.refuse_moving_arm()
             self._validate(plan, self._driver.state().q)
-            for index, segment in enumerate(plan.segments):
+            for segment in plan.segments:
                 self.phase = segment.phase
-                self._on_segment(segment, index / len(plan.segments))
+                self._on_segment(segment, int(segment.phase) / len(Phase))
                 self._supervision.check()
                 if segment.trajectory is not None:
                     self._validate(replace(plan, segments=(segment,)), self._driver.state().q)
-                    self._run_trajectory(segment)
+                    self._run_trajectory(segment, watch)
                 if segment.gripper is not None:
                     self._run_gripper(segment.gripper)
         except NovaflowError as error:
             error.evidence.update(phase=int(self.phase), held_m=self.held_m)
             raise
 
-    def _refuse_moving_arm(self) -> None:
+    def pause(self, done: Callable[[], bool], timeout_s: float) -> bool:
+        """Stand still, watched, until `done` or the time [s] is over; returns whether it was done.
+
+        Raises:
+            NovaflowError: Of the driver or supervision.
+        """
+        try:
+            due_s = self._robot_time_s() + timeout_s
+            while not (over := done()) and self._robot_time_s() < due_s:
+                self._supervision.check()
+                self._driver.state()  # raises when the robot fell silent
+                self._rest(POLL_S)
+        except NovaflowError as error:
+            error.evidence.update(phase=int(self.phase), held_m=self.held_m)
+            raise
+        return over
+
+    def forget_grasp(self) -> None:
+        """What was held is held no more."""
+        self.held_m = math.nan
+
+    def refuse_moving_arm(self) -> None:
+        """Pass while the arm stands still.
+
+        Raises:
+            ExecutionError: PLAN_START_STATE.
+        """
         speed = float(np.abs(self._driver.state().qd).max())
         if speed > self._limits.moving_rad_s:
             raise ExecutionError(
@@ -137,7 +171,7 @@ class PlanRunner:
             )
 
     # --- segments ---
-    def _run_trajectory(self, segment: Segment) -> None:
+    def _run_trajectory(self, segment: Segment, watch: Callable[[Segment], None]) -> None:
         assert segment.trajectory is not None
         motion = self._driver.move(segment.trajectory)
         holding = segment.phase == Phase.CARRY and math.isfinite(self.held_m)
@@ -150,6 +184,7 @@ class PlanRunner:
                 lost = lost + 1 if self._is_lost(self._driver.gripper_opening_m()) else 0
                 if lost >= LOST_SAMPLES:
                     self._raise_lost()
+            watch(segment)
 
         self._watch(motion, segment.trajectory.duration_s + self._limits.late_s, segment.name, look)
         if holding and self._is_lost(self._driver.gripper_opening_m()):
@@ -249,5 +284,5 @@ class PlanRunner:
                 limit_s = self._limits.stop_timeout_s
                 error.reason += f"; the arm was not seen to stop within {limit_s:.1f} s: {why}"
                 return
-            self._pace.wait(POLL_S)
+            self._rest(POLL_S)
         error.evidence["stop_s"] = time.monotonic() - begin_s

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from novaflow_core.candidate import CandidateFeasibility, FlowCandidate
-from novaflow_core.errors import Code, NovaflowError, PlatformError
+from novaflow_core.errors import Code, ExecutionError, NovaflowError, PlatformError
 from novaflow_core.grasp import Grasp
 from novaflow_core.grounding import CollisionScene
 from novaflow_executor.core import ik
@@ -26,6 +26,8 @@ from novaflow_executor.core.motion import FollowProblem, FollowSolution, FollowW
 from novaflow_executor.core.robot import RobotModel
 
 Array = NDArray[np.float64]
+
+CORRECTION_SLACK_M = 0.003  # a few millimetres of correction may use up a part of the margin
 
 
 @dataclass(frozen=True)
@@ -125,6 +127,7 @@ class FeasibilityCheck:
         spheres: (P, 3) centres of spheres that fill the object at step 0 [m].
         sphere_radius_m: Their radius.
         limits: When a pair counts as feasible.
+        fits: Motions (4, 4) of the object after which it fits into its reference exactly.
     """
 
     def __init__(
@@ -135,8 +138,10 @@ class FeasibilityCheck:
         spheres: Array,
         sphere_radius_m: float,
         limits: FeasibilityLimits,
+        fits: Sequence[Array] = (),
     ) -> None:
         """Keep what is shared by all candidates."""
+        self._fits = tuple(fits)
         self.robot, self.solver, self.scene, self.limits = robot, solver, scene, limits
         self._spheres, self._radius = spheres, sphere_radius_m
         self._models: dict[float, CollisionModel] = {}
@@ -223,6 +228,38 @@ class FeasibilityCheck:
                 pairs[candidate.candidate_id] = pair
         return records, pairs
 
+    def follow(self, T_base_tcp: Array, grasp: Grasp, q_now: Array, q_end: Array) -> Array:
+        """Joint path (T, N) along TCP poses (T, 4, 4) from where the arm stands, the object held.
+
+        Args:
+            T_base_tcp: Wanted poses [m].
+            grasp: Where the gripper holds the object, about its place at step 0.
+            q_now: (N,) [rad].
+            q_end: (N,) near the end [rad].
+
+        Raises:
+            ExecutionError: OPTIMISATION_FAILED or PLAN_COLLISION, with numbers.
+        """
+        end = ik.iterate(self.robot, T_base_tcp[-1:], np.asarray(q_end)[None], rest_gain=0.0)
+        problem = FollowProblem(T_base_tcp, q_now, end.q[0], self.carrying(grasp), FollowWeights())
+        solution = self.solver.solve(problem)
+        clear = float(solution.clearance_m.min())
+        if clear < self.limits.clearance_m - CORRECTION_SLACK_M:
+            raise ExecutionError(
+                Code.PLAN_COLLISION,
+                f"from where the object is, the rest of the flow leads {-1e3 * clear:.0f} mm into "
+                "something",
+                {"clearance_m": clear},
+            )
+        if not self._follows(solution):
+            raise ExecutionError(
+                Code.OPTIMISATION_FAILED,
+                "from where the object is, the arm cannot follow the rest of the flow: up to "
+                f"{1e3 * solution.position_error_m.max():.0f} mm and "
+                f"{np.degrees(solution.orientation_error_rad.max()):.0f} deg off",
+            )
+        return solution.q.copy()
+
     def _one(
         self, candidate: FlowCandidate, starts: list[GraspStart], why_not: str
     ) -> tuple[CandidateFeasibility, FeasiblePair | None]:
@@ -235,6 +272,7 @@ class FeasibilityCheck:
             self.limits.release_height_m,
             settings.workspace_min,
             settings.workspace_max,
+            self._fits,
         )
         if not starts:
             return _refused(candidate, Code.NO_FEASIBLE_GRASP, why_not, 0), None

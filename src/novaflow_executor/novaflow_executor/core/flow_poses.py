@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +14,7 @@ from novaflow_core.errors import Code, ExecutionError
 from novaflow_core.flow import ObjectFlow
 from novaflow_core.kabsch import fit_sequence
 from novaflow_core.scene import Plane
+from novaflow_executor.core.corrections import fitted
 
 Array = NDArray[np.float64]
 
@@ -35,7 +37,12 @@ class ObjectMotion:
 
 
 def object_motion(
-    flow: ObjectFlow, support: Plane, release_height_m: float, low: Array, high: Array
+    flow: ObjectFlow,
+    support: Plane,
+    release_height_m: float,
+    low: Array,
+    high: Array,
+    fits: Sequence[Array] = (),
 ) -> ObjectMotion:
     """Fit, smooth and check a flow.
 
@@ -45,6 +52,7 @@ def object_motion(
         release_height_m: The last poses are raised by this: nothing is pressed into its support.
         low: (3,) corner of the workspace [m].
         high: (3,) corner of the workspace [m].
+        fits: Motions (4, 4) after which the object fits exactly; see `fitted`.
 
     Raises:
         TrackingError: POSE_SUPPORT_TOO_SMALL.
@@ -53,6 +61,7 @@ def object_motion(
     fit = fit_sequence(flow)
     start = np.nanmedian(flow.points[0].astype(float), axis=0)
     poses = smoothed(fit.poses, SMOOTHING_STEPS, start)
+    poses = fitted(poses, fits, support.normal, start)
     share = np.clip((np.arange(flow.steps) / (flow.steps - 1) - 0.6) / 0.3, 0.0, 1.0)
     poses[:, :3, 3] += (release_height_m * share**2 * (3 - 2 * share))[:, None] * support.normal
     path = poses[:, :3, :3] @ start + poses[:, :3, 3]

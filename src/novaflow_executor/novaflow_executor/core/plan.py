@@ -147,6 +147,11 @@ class ExecutionPlan:
         """Time of all motions [s], without the gripper."""
         return sum(s.trajectory.duration_s for s in self.segments if s.trajectory is not None)
 
+    def carry_end(self) -> Array:
+        """Joints (N,) [rad] at which the carry ends."""
+        carries = [s.trajectory for s in self.segments if s.phase == Phase.CARRY and s.trajectory]
+        return np.asarray(carries[-1].position[-1])
+
     def preview(self) -> JointTrajectory:
         """All motions one after the other, for display."""
         parts = [s.trajectory for s in self.segments if s.trajectory is not None]

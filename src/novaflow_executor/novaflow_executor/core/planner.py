@@ -16,6 +16,7 @@ from novaflow_core.registry import load_backend
 from novaflow_core.scene import Plane
 from novaflow_executor.core.approach import free_path, straight
 from novaflow_executor.core.collision import CollisionModel
+from novaflow_executor.core.corrections import meeting, place_step, rebased, without_alike
 from novaflow_executor.core.feasibility import FeasibilityCheck, FeasibilityLimits, FeasiblePair
 from novaflow_executor.core.grasps import (
     GraspProposer,
@@ -156,11 +157,15 @@ class MotionPlanner:
         q_now: Array,
         on_progress: Progress = lambda share, text: None,
         should_stop: ShouldStop = lambda: False,
+        avoid: Sequence[Array] = (),
+        fits: Sequence[Array] = (),
     ) -> tuple[CandidateFeasibility, ...]:
         """Score every pair of grasp and candidate over the whole motion; one record per candidate.
 
         Candidates whose code is not OK get a record with that code. The grasps and solutions are
-        kept for `plan` until the next scene.
+        kept for `plan` until the next scene. Grasps like those of `avoid` (4, 4), which failed
+        before, are left out. `fits` are motions (4, 4) after which the object fits exactly where
+        the instruction puts it; a flow that ends near one is led there.
 
         Raises:
             GraspError: NO_GRASP, when the object offers no grasp at all.
@@ -169,7 +174,13 @@ class MotionPlanner:
         self._scored = None
         on_progress(0.0, "proposing grasps")
         gripper = self.robot.settings.gripper
-        grasps = self.proposer.propose(GraspRequest(target_points, scene, gripper))
+        proposed = self.proposer.propose(GraspRequest(target_points, scene, gripper))
+        grasps = without_alike(proposed, avoid)
+        if not grasps:
+            raise GraspError(
+                Code.NO_GRASP,
+                f"all {len(proposed)} grasps of the object are like {len(avoid)} that failed",
+            )
         shape = object_shape(target_points, scene.support)
         spheres = carried_spheres(shape, SPHERE_SPACING_M)
         check = FeasibilityCheck(
@@ -179,6 +190,7 @@ class MotionPlanner:
             spheres,
             SPHERE_SPACING_M / 2,
             self.settings.feasibility,
+            fits,
         )
         if should_stop():
             raise PlatformError(Code.CANCELLED, "scoring was cancelled before the first candidate")
@@ -202,6 +214,7 @@ class MotionPlanner:
         q_now: Array,
         on_progress: Progress = lambda share, text: None,
         should_stop: ShouldStop = lambda: False,
+        fits: Sequence[Array] = (),
     ) -> ExecutionPlan:
         """Plan the whole execution of one candidate from where the arm stands.
 
@@ -217,7 +230,7 @@ class MotionPlanner:
             or (candidate.candidate_id not in scored.pairs)
         ):
             (record,) = self.score(
-                target_points, scene, [candidate], q_now, on_progress, should_stop
+                target_points, scene, [candidate], q_now, on_progress, should_stop, fits=fits
             )
             if record.code != Code.OK:
                 raise _error(record.code, record.reason)
@@ -228,6 +241,112 @@ class MotionPlanner:
         return self._assembled(
             scored, pair, scene, candidate.candidate_id, np.asarray(q_now, float)
         )
+
+    def replan(
+        self,
+        target_points: Array,
+        scene: CollisionScene,
+        candidate: FlowCandidate,
+        T_moved: Array,
+        q_now: Array,
+        avoid: Sequence[Array] = (),
+        fits: Sequence[Array] = (),
+        should_stop: ShouldStop = lambda: False,
+    ) -> ExecutionPlan:
+        """Plan anew for an object that is no longer where the scene saw it.
+
+        Args:
+            target_points: (N, 3) [m] of the object as the scene saw it.
+            scene: As before; the object is not part of it.
+            candidate: The flow, from where the scene saw the object.
+            T_moved: (4, 4) how the object has moved since, planning frame.
+            q_now: (N,) [rad].
+            avoid: TCP poses (4, 4) that failed, about the object where it is now.
+            fits: As in `score`, since the scene.
+            should_stop: Ends the search.
+
+        Raises:
+            NovaflowError: As `plan`.
+        """
+        assert candidate.flow is not None
+        moved = replace(candidate, flow=rebased(candidate.flow, T_moved))
+        points = se3.apply(T_moved, target_points)
+        back = se3.inverse(T_moved)
+        (record,) = self.score(
+            points,
+            scene,
+            [moved],
+            q_now,
+            should_stop=should_stop,
+            avoid=avoid,
+            fits=[fit @ back for fit in fits],
+        )
+        if record.code != Code.OK:
+            raise _error(record.code, record.reason)
+        assert self._scored is not None
+        pair = self._scored.pairs[candidate.candidate_id]
+        return self._assembled(
+            self._scored, pair, scene, candidate.candidate_id, np.asarray(q_now, float)
+        )
+
+    def carry_on(
+        self, plan: ExecutionPlan, scene: CollisionScene, T_moved: Array, q_now: Array, first: int
+    ) -> ExecutionPlan:
+        """Plan the rest of a carry from where the object really is in the gripper.
+
+        Whatever has moved the object against the gripper since the plan was made (fingers that
+        closed off centre, slip, a camera that errs over a distance) is taken out: from now on the
+        gripper moves so that the object, not the gripper, is where the flow wants it.
+
+        Args:
+            plan: The plan so far; its `T_base_obj` is the flow.
+            scene: What must not be touched.
+            T_moved: (4, 4) how the object has moved since the plan's step 0, as seen.
+            q_now: (N,) [rad], at rest, the object held.
+            first: Step of the flow that the object is at.
+
+        Returns:
+            The plan with the segments that are left: carry to just before the end, place, let go,
+            back off, return.
+
+        Raises:
+            ExecutionError: OPTIMISATION_FAILED, PLAN_COLLISION or APPROACH_NOT_FOUND.
+        """
+        scored = self._scored
+        if scored is None or scored.scene_id != scene.scene_id:
+            raise ExecutionError(
+                Code.OPTIMISATION_FAILED, f"nothing was planned in scene {scene.scene_id}"
+            )
+        grasp = replace(plan.grasp, T_planning_tcp=se3.inverse(T_moved) @ self.robot.tcp(q_now))
+        q_end = plan.carry_end()
+        middle = plan.object_points.mean(axis=0)
+        wanted = meeting(plan.T_base_obj[first:], T_moved, middle) @ grasp.T_planning_tcp
+        carry = scored.check.follow(wanted, grasp, q_now, q_end)
+        carry[0] = q_now
+        segments = (
+            *self._carry(carry, grasp.width_m, split=True),
+            *self._after(scored, scene, carry[-1], grasp.width_m, plan.T_base_obj[-1]),
+        )
+        return replace(plan, grasp=grasp, segments=segments)
+
+    def let_go(self, plan: ExecutionPlan, scene: CollisionScene, q_now: Array) -> ExecutionPlan:
+        """Plan to open the fingers and back off, after a grasp that failed.
+
+        Raises:
+            ExecutionError: APPROACH_NOT_FOUND.
+        """
+        opening = plan.grasp.width_m
+        away = time_path(
+            self.robot,
+            self._retreat(q_now, scene, opening),
+            TimingLimits(self.settings.speed, self.settings.descend_m_s),
+        )
+        open_ = GripperCommand(opening, self.robot.settings.gripper.max_force)
+        segments = (
+            Segment(Phase.APPROACH, "open again", None, open_, opening, Contact.TARGET),
+            Segment(Phase.APPROACH, "back off", away, None, opening, Contact.TARGET),
+        )
+        return replace(plan, segments=segments)
 
     def _assembled(
         self,
@@ -243,53 +362,70 @@ class MotionPlanner:
         # The optimiser leaves the start by a fraction of a millimetre: the descent ends there too.
         descent[-1] = carry[0]
         before = _with_target(scene, scored.shape, np.eye(4))
-        after = _with_target(scene, scored.shape, pair.motion.poses[-1])
         free = self.free(CollisionModel(self.robot, before, opening), q_now, descent[0], "approach")
-        retreat = self._retreat(carry[-1], scene, opening)
-        home = self.free(
-            CollisionModel(self.robot, after, opening), retreat[-1], self.home, "return"
-        )
         s = self.settings
-        open_, close = (
-            GripperCommand(opening, gripper.max_force),
-            GripperCommand(0.0, gripper.max_force, grasps=True),
-        )
+        open_ = GripperCommand(opening, gripper.max_force)
+        close = GripperCommand(0.0, gripper.max_force, grasps=True)
         slow = TimingLimits(s.speed, s.descend_m_s, s.descend_m_s / 2, 0.02)
-        away = TimingLimits(s.speed, s.descend_m_s)
-        hold = TimingLimits(s.speed, s.carry_m_s, s.place_m_s, s.place_m)
+        down = time_path(self.robot, descent, slow)
         segments = (
             Segment(Phase.APPROACH, "open the gripper", None, open_, opening),
             Segment(Phase.APPROACH, "reach", free, None, opening),
-            Segment(
-                Phase.APPROACH,
-                "descend",
-                time_path(self.robot, descent, slow),
-                None,
-                opening,
-                Contact.TARGET,
-            ),
+            Segment(Phase.APPROACH, "descend", down, None, opening, Contact.TARGET),
             Segment(Phase.GRASP, "close", None, close, opening, Contact.TARGET),
-            Segment(
-                Phase.CARRY,
-                "carry",
-                time_path(self.robot, carry, hold),
-                None,
-                opening,
-                Contact.CARRIED,
-            ),
-            Segment(Phase.RELEASE, "let go", None, open_, opening, Contact.TARGET),
-            Segment(
-                Phase.RETREAT,
-                "back off",
-                time_path(self.robot, retreat, away),
-                None,
-                opening,
-                Contact.TARGET,
-            ),
-            Segment(Phase.RETREAT, "return", home, None, opening),
+            *self._carry(carry, opening, split=False),
+            *self._after(scored, scene, carry[-1], opening, pair.motion.poses[-1]),
         )
         return ExecutionPlan(
             scene.scene_id, candidate_id, grasp, segments, pair.motion.poses, scored.spheres
+        )
+
+    def _carry(self, q: Array, opening: float, *, split: bool) -> tuple[Segment, ...]:
+        """Follow a joint path (T, N); `split`: rest before the last `place_m`, to look."""
+        s = self.settings
+        place = TimingLimits(s.speed, s.carry_m_s, s.place_m_s, s.place_m)
+        at = place_step(self.robot.tcp(q)[:, :3, 3], s.place_m) if split else 0
+        parts = [("carry", q, place)]
+        if split and at == 0:
+            parts = [("place", q, place)]
+        elif split:
+            parts = [
+                ("carry", q[: at + 1], TimingLimits(s.speed, s.carry_m_s)),
+                ("place", q[at:], place),
+            ]
+        return tuple(
+            Segment(
+                Phase.CARRY,
+                name,
+                time_path(self.robot, path, limits),
+                None,
+                opening,
+                Contact.CARRIED,
+            )
+            for name, path, limits in parts
+        )
+
+    def _after(
+        self,
+        scored: _Scored,
+        scene: CollisionScene,
+        q_end: Array,
+        opening: float,
+        T_placed: Array,
+    ) -> tuple[Segment, ...]:
+        """Let go of the object, which `T_placed` (4, 4) has brought here, back off, go home."""
+        after = _with_target(scene, scored.shape, T_placed)
+        retreat = self._retreat(q_end, scene, opening)
+        home = self.free(
+            CollisionModel(self.robot, after, opening), retreat[-1], self.home, "return"
+        )
+        open_ = GripperCommand(opening, self.robot.settings.gripper.max_force)
+        limits = TimingLimits(self.settings.speed, self.settings.descend_m_s)
+        away = time_path(self.robot, retreat, limits)
+        return (
+            Segment(Phase.RELEASE, "let go", None, open_, opening, Contact.TARGET),
+            Segment(Phase.RETREAT, "back off", away, None, opening, Contact.TARGET),
+            Segment(Phase.RETREAT, "return", home, None, opening),
         )
 
     def free(

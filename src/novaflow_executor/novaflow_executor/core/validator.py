@@ -223,8 +223,8 @@ class PlanValidator:
     ) -> None:
         if not len(plan.object_points):
             return
-        T_tcp0_base = np.linalg.inv(T_tcp[0])
-        held = plan.object_points @ T_tcp0_base[:3, :3].T + T_tcp0_base[:3, 3]
+        T_tcp_base = np.linalg.inv(plan.grasp.T_planning_tcp)
+        held = plan.object_points @ T_tcp_base[:3, :3].T + T_tcp_base[:3, 3]
         points = np.einsum("sij,pj->spi", T_tcp[:, :3, :3], held) + T_tcp[:, None, :3, 3]
         away = np.linalg.norm(points.mean(axis=1) - points[-1].mean(axis=0), axis=1)
         free = away > self.limits.place_radius_m

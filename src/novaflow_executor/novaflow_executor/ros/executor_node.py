@@ -4,23 +4,26 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 from rclpy.action.server import ServerGoalHandle
 
 from novaflow_core.errors import Code, ExecutionError, NovaflowError
 from novaflow_core.registry import load_backend
+from novaflow_executor.core.closed_loop import ClosedLoop, FollowTask
 from novaflow_executor.core.driver import RobotDriver
+from novaflow_executor.core.execution import PlanRunner
 from novaflow_executor.core.plan import ExecutionPlan
 from novaflow_executor.core.planner import MotionPlanner
 from novaflow_executor.ros.clear_view import ViewClearing
 from novaflow_executor.ros.executor_settings import ExecutorSettings
 from novaflow_executor.ros.guard_link import GuardLink
+from novaflow_executor.ros.object_sight import TrackedObject
 from novaflow_executor.ros.plan_display import PlanDisplay
 from novaflow_executor.ros.plan_execution import PlanExecution
 from novaflow_executor.ros.robot_model import RobotModel
 from novaflow_msgs.action import ClearView, ExecuteFlow, ScoreFlows
+from novaflow_msgs.msg import NamedValue
 from novaflow_ros import conversions as convert
 from novaflow_ros.actions import SingleGoalServer, StageReporter
 from novaflow_ros.node import NovaflowNode, run
@@ -38,6 +41,7 @@ class ExecutorNode(NovaflowNode[ExecutorSettings]):
         s = self.settings
         self._driver: RobotDriver = load_backend("robot", s.robot)(self, s)
         self._guard = GuardLink(self, s.guard_silence_s)
+        self._sight = TrackedObject(self)
         self._display = PlanDisplay(self)
         self._model = RobotModel(self, s)
         self._execution = PlanExecution(self, self._driver, self._guard, s.limits())
@@ -66,6 +70,7 @@ class ExecutorNode(NovaflowNode[ExecutorSettings]):
         for server in self._servers:
             server.destroy()
         self._model.destroy()
+        self._sight.destroy()
         self._guard.destroy()
         self._driver.destroy()
 
@@ -80,6 +85,7 @@ class ExecutorNode(NovaflowNode[ExecutorSettings]):
             self._driver.state().q,
             lambda share, text: report(text, share),
             lambda: self._servers[0].should_stop(handle),
+            fits=[convert.pose_to_matrix(pose) for pose in goal.fits],
         )
         frame_id = goal.collision_scene.header.frame_id
         return ScoreFlows.Result(
@@ -91,7 +97,13 @@ class ExecutorNode(NovaflowNode[ExecutorSettings]):
         scene = convert.collision_scene_from_msg(goal.collision_scene)
         cancelled = lambda: self._servers[1].should_stop(handle)  # noqa: E731
         report = StageReporter(ExecuteFlow.Feedback, handle, "execute", self.get_clock())
-        plan = self._plan_for(goal, planner, scene, report, cancelled)
+        task = FollowTask(
+            convert.cloud_from_msg(goal.target_cloud),
+            scene,
+            convert.candidate_from_msg(goal.candidate),
+            [convert.pose_to_matrix(pose) for pose in goal.fits],
+        )
+        plan = self._plan_for(goal, planner, task, report, cancelled)
         self._display.show(plan, scene.planning_frame)
         if goal.preview:
             validator.check(plan, self._driver.state().q, scene)
@@ -99,12 +111,41 @@ class ExecutorNode(NovaflowNode[ExecutorSettings]):
         self._refuse_unapproved(goal.plan_hash, plan)
 
         try:
-            runner = self._execution.run(
-                plan, validator, scene, "execute", ExecuteFlow.Feedback, handle, cancelled
+            runner, loop = self._execution.run(
+                plan,
+                validator,
+                scene,
+                "execute",
+                ExecuteFlow.Feedback,
+                handle,
+                cancelled,
+                self._loop_of(planner, task, goal) if self.settings.closed_loop else None,
             )
         finally:
             self._plans.clear()  # the arm and the scene have changed
-        return ExecuteFlow.Result(plan_hash=plan.hash, held=runner.held_m, phase=int(runner.phase))
+        corrections = loop.corrections if loop is not None else []
+        return ExecuteFlow.Result(
+            plan_hash=plan.hash,
+            held=runner.held_m,
+            phase=int(runner.phase),
+            corrections=[correction.text for correction in corrections],
+            loop=_numbers(loop),
+        )
+
+    def _loop_of(
+        self, planner: MotionPlanner, task: FollowTask, goal: ExecuteFlow.Goal
+    ) -> Callable[[PlanRunner], ClosedLoop]:
+        self._sight.follow(goal.scene_id)
+        return lambda runner: ClosedLoop(
+            runner,
+            planner,
+            self._sight,
+            self._driver,
+            lambda: self.get_clock().now().nanoseconds * 1e-9,
+            task,
+            self.settings.loop_limits(),
+            approved=bool(goal.plan_hash),
+        )
 
     def _clear(self, _goal: ClearView.Goal, handle: ServerGoalHandle) -> ClearView.Result:
         planner, validator = self._model.get()
@@ -117,7 +158,7 @@ class ExecutorNode(NovaflowNode[ExecutorSettings]):
         self,
         goal: ExecuteFlow.Goal,
         planner: MotionPlanner,
-        scene: Any,
+        task: FollowTask,
         report: StageReporter,
         cancelled: Callable[[], bool],
     ) -> ExecutionPlan:
@@ -128,10 +169,14 @@ class ExecutorNode(NovaflowNode[ExecutorSettings]):
             away = float(np.abs(plan.preview().position[0] - q).max())
             if away <= self.settings.start_tolerance_rad:
                 return plan
-        points = convert.cloud_from_msg(goal.target_cloud)
-        candidate = convert.candidate_from_msg(goal.candidate)
         plan = planner.plan(
-            points, scene, candidate, q, lambda share, text: report(text, share), cancelled
+            task.points,
+            task.scene,
+            task.candidate,
+            q,
+            lambda share, text: report(text, share),
+            cancelled,
+            task.fits,
         )
         self._plans = {k: v for k, v in self._plans.items() if k[0] == goal.scene_id}
         self._plans[key] = plan
@@ -161,6 +206,16 @@ def _failed(error: NovaflowError) -> ExecuteFlow.Result:
         held=float(error.evidence.get("held_m", math.nan)),  # type: ignore[arg-type]
         phase=int(error.evidence.get("phase", 0)),  # type: ignore[call-overload]
     )
+
+
+def _numbers(loop: ClosedLoop | None) -> list[NamedValue]:
+    if loop is None:
+        return []
+    delays = [c.delay_s for c in loop.corrections]
+    values = {"corrections": len(loop.corrections), "regrasps": loop.regrasps}
+    if delays:
+        values |= {"delay_median": float(np.median(delays)), "delay_worst": max(delays)}
+    return [NamedValue(name=name, value=float(value)) for name, value in values.items()]
 
 
 def main() -> None:

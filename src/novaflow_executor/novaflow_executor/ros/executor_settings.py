@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from novaflow_core.settings import setting
 from novaflow_executor.backends.ros2_control import Ros2ControlSettings
+from novaflow_executor.core.closed_loop import LoopLimits
 from novaflow_executor.core.execution import ExecutionLimits
 
 
@@ -32,6 +33,11 @@ class ExecutorSettings(Ros2ControlSettings):
     start_tolerance_rad: float = setting(
         0.02, "a plan made from farther away is made again", unit="rad", low=1e-4, high=0.2
     )
+    closed_loop: bool = setting(
+        True,
+        "look and correct while moving, take hold again; false: carry the plan out blindly",
+    )
+    regrasps: int = setting(2, "how often an object is taken hold of again", low=0, high=10)
     guard_silence_s: float = setting(
         0.4, "longest silence of the guard while the arm moves", unit="s", low=0.15, high=5.0
     )
@@ -53,6 +59,10 @@ class ExecutorSettings(Ros2ControlSettings):
     lost_opening_m: float = setting(
         0.004, "fingers that close by more while carrying lost it", unit="m", low=0.0005, high=0.1
     )
+
+    def loop_limits(self) -> LoopLimits:
+        """When the closed loop acts."""
+        return LoopLimits(regrasps=self.regrasps)
 
     def limits(self) -> ExecutionLimits:
         """When an execution is given up."""

@@ -11,6 +11,7 @@ from rclpy.node import Node
 from novaflow_core.errors import NovaflowError
 from novaflow_core.grounding import CollisionScene
 from novaflow_executor.core.clearing import LeftBehind
+from novaflow_executor.core.closed_loop import ClosedLoop
 from novaflow_executor.core.driver import RobotDriver
 from novaflow_executor.core.execution import ExecutionLimits, PlanRunner
 from novaflow_executor.core.plan import ExecutionPlan, Phase, Segment
@@ -42,8 +43,9 @@ class PlanExecution:
         feedback_type: Any,
         handle: ServerGoalHandle,
         cancelled: Callable[[], bool],
-    ) -> PlanRunner:
-        """Run a plan; returns the runner, which knows how far it came.
+        loop: Callable[[PlanRunner], ClosedLoop] | None = None,
+    ) -> tuple[PlanRunner, ClosedLoop | None]:
+        """Run a plan; returns the runner, which knows how far it came, and the loop.
 
         Args:
             plan: To be carried out.
@@ -53,6 +55,7 @@ class PlanExecution:
             feedback_type: Of the action; it has `phase` and `stage`.
             handle: The goal.
             cancelled: Whether the goal is to end.
+            loop: Makes the closed loop around the runner; None carries the plan out blindly.
 
         Raises:
             NovaflowError: See `PlanRunner.run`.
@@ -76,13 +79,20 @@ class PlanExecution:
             on_segment,
             lambda: self._node.get_clock().now().nanoseconds * 1e-9,
         )
+        closed = loop(runner) if loop is not None else None
         try:
             self._guard.arm(cancelled)
-            runner.run(plan)
+            if closed is None:
+                runner.run(plan)
+            else:
+                closed.run(plan, cancelled)
             self.left = None
-        except NovaflowError:
-            self.left = LeftBehind(plan, scene, Phase(runner.phase))
+        except NovaflowError as error:
+            last = plan if closed is None else closed.plan
+            self.left = LeftBehind(last, scene, Phase(runner.phase))
+            if closed is not None and closed.corrections:
+                error.evidence["corrections"] = "; ".join(c.text for c in closed.corrections)
             raise
         finally:
             self._guard.disarm()
-        return runner
+        return runner, closed

@@ -20,6 +20,7 @@ from novaflow_core.settings import setting
 from novaflow_msgs.msg import CollisionScene
 from novaflow_msgs.srv import CaptureScene, GroundInstruction, ObserveOutcome
 from novaflow_perception.core.capture import CaptureLimits, assemble
+from novaflow_perception.core.fitting import find_fits
 from novaflow_perception.core.geometry import collision_scene
 from novaflow_perception.core.instruction import parse
 from novaflow_perception.ros.camera_feed import CameraFeed
@@ -114,6 +115,7 @@ class PerceptionNode(NovaflowNode[PerceptionSettings]):
         obstacles = conversions.collision_scene_to_msg(collision_scene(scene, grounding), stamp_ns)
         response.grounding = conversions.grounding_to_msg(grounding)
         response.collision_scene = obstacles
+        response.fits = [conversions.pose_from_matrix(fit) for fit in find_fits(scene, grounding)]
         response.target_cloud = conversions.cloud_to_msg(
             grounding.points(scene, grounding.target), scene.planning_frame, stamp_ns
         )

@@ -1,0 +1,215 @@
+"""Whole episodes without a graph: perception, imagination, planning and execution in one process.
+
+    python benchmarks/offline_episode.py 1000:1010 [--tasks cup insert] [--open-loop]
+                                         [--disturb push|slip] [--json FILE]
+
+For trying things out: one unspoiled candidate, no judge, no guard, no DDS, and simulated time that
+runs as fast as the machine allows (about 10 s an episode on one core). What counts is `novaflow
+bench`; this says in which part an idea fails. A seed range is half-open.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import cv2
+import mujoco
+import numpy as np
+from offline_cell import OfflineCell
+
+from novaflow_core import se3
+from novaflow_core.errors import NovaflowError
+from novaflow_executor.core.closed_loop import ClosedLoop, FollowTask, Sighting
+from novaflow_executor.core.execution import ExecutionLimits, PlanRunner
+from novaflow_executor.core.plan import Phase, Segment
+from novaflow_executor.core.planner import MotionPlanner
+from novaflow_executor.core.validator import PlanValidator
+from novaflow_flowgen.core.lift import make_klt
+from novaflow_flowgen.core.pool import CandidatePool, PoolRequest
+from novaflow_flowgen.core.settings import FlowgenSettings
+from novaflow_flowgen.core.storyboard import Storyboard
+from novaflow_perception.backends.tabletop import TabletopGrounder
+from novaflow_perception.core.fitting import find_fits
+from novaflow_perception.core.geometry import collision_scene
+from novaflow_perception.core.instruction import parse
+from novaflow_perception.core.tracking import ObjectTracker
+from novaflow_sim.core import objects
+from novaflow_sim.core.description import urdf
+from novaflow_sim.core.scoring import score
+
+ROBOT = Path(__file__).resolve().parents[1] / "src/novaflow_executor/config/fr3_robotiq.yaml"
+
+
+class Calm:
+    """A supervision that never ends anything: there is no guard here."""
+
+    def check(self) -> None:
+        """All is well."""
+
+    def explain(self, timeout_s: float) -> None:
+        """Nothing to say."""
+
+
+class Eyes:
+    """The tracker, fed by the cell's camera; remembers what it saw and how wrong it was."""
+
+    def __init__(self, cell: OfflineCell, tracker: ObjectTracker) -> None:
+        """Listen to the camera."""
+        self._cell, self._tracker = cell, tracker
+        self._seen: list[Sighting] = []
+        self._start = cell.target_pose()
+        self.errors_m: list[float] = []
+        cell.on_frame = self._frame
+
+    def since(self, time_s: float) -> list[Sighting]:
+        """Sightings of images taken at `time_s` or later."""
+        return [s for s in self._seen if s.time_s >= time_s]
+
+    def _frame(self, colour: Any, depth: Any, time_s: float) -> None:
+        track = self._tracker.update(colour, depth, 1e-3)
+        self._seen.append(Sighting(time_s, track.pose, track.visible))
+        error = self._cell.camera_error
+        true = error @ self._cell.target_pose() @ se3.inverse(self._start) @ se3.inverse(error)
+        at = se3.apply(error, self._start[:3, 3])
+        away = np.linalg.norm(se3.apply(true, at) - se3.apply(track.pose, at))
+        self.errors_m.append(float(away))
+
+
+class Disturbance:
+    """Moves the object by force, once: a push before the grasp, a slip in the carry."""
+
+    def __init__(self, cell: OfflineCell, kind: str, seed: int) -> None:
+        """Draw what will happen."""
+        self._cell, self._kind = cell, kind
+        random = np.random.default_rng([seed, 77])
+        angle = random.uniform(0, 2 * np.pi)
+        self._way = random.uniform(0.010, 0.020) * np.array([np.cos(angle), np.sin(angle), 0.0])
+        self._turn = np.radians(random.uniform(3, 8)) * random.choice([-1, 1])
+        self._when = random.uniform(0.3, 0.7)
+        self.phase = ""
+        self._since_s = 0.0
+        self.done = not kind
+
+    def segment(self, segment: Segment) -> None:
+        """Told at the start of every segment."""
+        self.phase, self._since_s = segment.name, self._cell.time_s
+
+    def tick(self) -> None:
+        """Told every 10 ms of physics."""
+        cell = self._cell.cell
+        if self.done:
+            return
+        joint = cell.model.joint(f"{objects.TASKS[self._cell.task].target.name}_free")
+        at = int(joint.qposadr[0])
+        late = self._cell.time_s - self._since_s
+        if self._kind == "push" and self.phase == "reach" and late > self._when:
+            cell.data.qpos[at : at + 3] += self._way
+            self.done = True
+        elif self._kind == "slip" and self.phase == "carry" and late > self._when:
+            tcp = cell.tcp()
+            # Along the pads' faces, where friction is all that holds.
+            cell.data.qpos[at : at + 3] += (
+                0.5
+                * np.linalg.norm(self._way)
+                * (tcp[:3, 1] * np.sign(self._turn) + 0.3 * tcp[:3, 2])
+            )
+            turn, now, out = np.zeros(4), cell.data.qpos[at + 3 : at + 7].copy(), np.zeros(4)
+            mujoco.mju_axisAngle2Quat(turn, tcp[:3, 0], self._turn)
+            mujoco.mju_mulQuat(out, turn, now)
+            cell.data.qpos[at + 3 : at + 7] = out
+            self.done = True
+
+
+def episode(
+    planner: MotionPlanner, validator: PlanValidator, task: str, seed: int, chosen: Any
+) -> dict[str, Any]:
+    """Run one; returns what happened."""
+    began = time.monotonic()
+    cell = OfflineCell(task, seed)
+    row: dict[str, Any] = {"task": task, "seed": seed, "code": "OK"}
+    runner = None
+    try:
+        cell.advance(0.2)
+        scene = cell.capture(f"{task}_{seed}")
+        grounding = TabletopGrounder().ground(scene, parse(objects.TASKS[task].instruction))
+        pool = CandidatePool(Storyboard(), make_klt(FlowgenSettings()), workers=1)
+        with tempfile.TemporaryDirectory() as folder:
+            request = PoolRequest(scene, grounding, 1, seed, 0, Path(folder))
+            (candidate,) = pool.make(request, lambda *_: None, lambda: False).candidates
+        if candidate.flow is None:
+            raise NovaflowError(candidate.code, candidate.reason)
+        obstacles = collision_scene(scene, grounding)
+        cloud = grounding.points(scene, grounding.target)
+        planned = time.monotonic()
+        fits = find_fits(scene, grounding)
+        plan = planner.plan(cloud, obstacles, candidate, cell.state().q, fits=fits)
+        row["plan_s"] = time.monotonic() - planned
+        eyes = Eyes(cell, ObjectTracker(scene, grounding))
+        disturbance = Disturbance(cell, chosen.disturb, seed)
+        cell.on_tick = disturbance.tick
+        runner = PlanRunner(
+            cell,
+            lambda part, q: validator.check(part, q, obstacles),
+            Calm(),
+            ExecutionLimits(own_gap_s=1e9),
+            lambda segment, _share: disturbance.segment(segment),
+            lambda: cell.time_s,
+            cell.advance,
+        )
+        goal = FollowTask(cloud, obstacles, candidate, fits)
+        loop = ClosedLoop(runner, planner, eyes, cell, lambda: cell.time_s, goal)
+        try:
+            if chosen.open_loop:
+                runner.run(plan)
+            else:
+                loop.run(plan)
+        finally:
+            row["corrections"] = [c.text for c in loop.corrections]
+            row["regrasps"], row["disturbed"] = loop.regrasps, disturbance.done
+            row["track_mm"] = round(1e3 * float(np.median(eyes.errors_m)), 2)
+        cell.advance(0.5)
+    except NovaflowError as error:
+        row["code"], row["reason"] = error.code.name, error.reason
+        row["phase"] = Phase(runner.phase).name if runner is not None else ""
+    truth = score(task, cell.cell.truth())
+    row |= {"scored": truth.success, "failed": list(truth.failed)}
+    row |= {key: round(value, 4) for key, value in truth.numbers.items()}
+    row["wall_s"] = round(time.monotonic() - began, 1)
+    cell.close()
+    return row
+
+
+def main() -> int:
+    """Run and print."""
+    options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    options.add_argument("seeds", help="half-open range A:B")
+    options.add_argument("--tasks", nargs="+", choices=list(objects.TASKS), default=["insert"])
+    options.add_argument("--open-loop", action="store_true")
+    options.add_argument("--disturb", choices=["", "push", "slip"], default="")
+    options.add_argument("--json", type=Path, help="write the rows there")
+    chosen = options.parse_args()
+    cv2.setNumThreads(1)
+    planner = MotionPlanner.from_files(urdf(), str(ROBOT))
+    validator = PlanValidator.from_files(urdf(), str(ROBOT))
+    first, last = (int(part) for part in chosen.seeds.split(":"))
+    rows = []
+    for task in chosen.tasks:
+        for seed in range(first, last):
+            row = episode(planner, validator, task, seed, chosen)
+            rows.append(row)
+            print(json.dumps({k: v for k, v in row.items() if v not in ([], "")}), flush=True)
+        mine = [row for row in rows if row["task"] == task]
+        print(f"{task}: {sum(row['scored'] for row in mine)} of {len(mine)}", flush=True)
+    if chosen.json:
+        chosen.json.write_text(json.dumps(rows, indent=1))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
