@@ -59,6 +59,8 @@ class Graph:
     def start(self, executable: str, *, package="novaflow_executor", **parameters):
         """Start a node of the product as its own process."""
         code = f"from {package}.ros.{executable} import main; main()"
+        if executable == "executor_node":
+            parameters.setdefault("closed_loop", False)  # there is no camera in these graphs
         return self._spawn(executable, code, parameters)
 
     def start_bystander(self, name: str):
