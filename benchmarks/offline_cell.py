@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from typing import Any
 
 import mujoco
 import numpy as np
@@ -24,10 +25,9 @@ from novaflow_sim.backends.layout import apply_looks, layout_of, true_camera_pos
 from novaflow_sim.backends.rendering import Renderer, camera_model
 from novaflow_sim.backends.scene import TIMESTEP_S
 from novaflow_sim.core import objects, robot_model
-from novaflow_sim.core.arm_controller import Outcome, TrajectoryGoal
+from novaflow_sim.core.arm_controller import Outcome
 from novaflow_sim.core.calibration import miscalibrated
 from novaflow_sim.core.depth_sensor import ColourSensor, DepthNoise, DepthSensor
-from novaflow_sim.core.gripper_controller import GripperGoal
 from novaflow_sim.core.joint_path import JointPath
 from novaflow_sim.core.settings import CellSettings
 
@@ -162,15 +162,19 @@ class OfflineCell:
         """Nobody else moves this arm."""
 
 
-class _ArmMotion:
-    def __init__(self, cell: OfflineCell, goal: TrajectoryGoal) -> None:
+class _Motion:
+    """A goal of a controller; waiting for it lets time go on."""
+
+    def __init__(self, cell: OfflineCell, goal: Any) -> None:
         self._cell, self._goal = cell, goal
 
     def wait(self, timeout_s: float) -> bool:
         if not self._goal.done.is_set():
             self._cell.advance(timeout_s)
-        return self._goal.done.is_set()
+        return bool(self._goal.done.is_set())
 
+
+class _ArmMotion(_Motion):
     def check(self) -> None:
         if self._goal.outcome != Outcome.SUCCEEDED:
             raise ExecutionError(Code.CONTROLLER_FAILED, self._goal.reason)
@@ -180,15 +184,7 @@ class _ArmMotion:
         self._cell.advance(_TICK_S)  # a stop is waited for by looking at the joints
 
 
-class _GripperMotion:
-    def __init__(self, cell: OfflineCell, goal: GripperGoal) -> None:
-        self._cell, self._goal = cell, goal
-
-    def wait(self, timeout_s: float) -> bool:
-        if not self._goal.done.is_set():
-            self._cell.advance(timeout_s)
-        return self._goal.done.is_set()
-
+class _GripperMotion(_Motion):
     def check(self) -> None:
         """Reached and stalled are both fine."""
 

@@ -25,10 +25,11 @@ from offline_cell import OfflineCell
 
 from novaflow_core import se3
 from novaflow_core.errors import NovaflowError
-from novaflow_executor.core.closed_loop import ClosedLoop, FollowTask, Sighting
+from novaflow_executor.core.closed_loop import ClosedLoop, FollowTask
 from novaflow_executor.core.execution import ExecutionLimits, PlanRunner
 from novaflow_executor.core.plan import Phase, Segment
 from novaflow_executor.core.planner import MotionPlanner
+from novaflow_executor.core.sight import Sighting
 from novaflow_executor.core.validator import PlanValidator
 from novaflow_flowgen.core.lift import make_klt
 from novaflow_flowgen.core.pool import CandidatePool, PoolRequest
@@ -82,7 +83,7 @@ class Eyes:
 
 
 class Disturbance:
-    """Moves the object by force, once: a push before the grasp, a slip in the carry."""
+    """Displaces the object, once: before the grasp (push), or in the fingers (slip)."""
 
     def __init__(self, cell: OfflineCell, kind: str, seed: int) -> None:
         """Draw what will happen."""

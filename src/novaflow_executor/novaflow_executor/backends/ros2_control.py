@@ -28,8 +28,7 @@ from novaflow_executor.core.plan import JointTrajectory
 from novaflow_ros.conversions import trajectory_to_msg
 
 GRIPPER_ACTIONS = ("parallel_gripper_command", "gripper_command")
-HISTORY = 600  # states that are kept: a few seconds
-HISTORY_SLACK_S = 0.1  # a stamp may be this much newer than the newest state
+HISTORY_S = 3.0  # how long past states are kept
 Judge = Callable[[int, Any], NovaflowError | None]
 
 
@@ -80,7 +79,7 @@ class Ros2ControlDriver:
         self._settings = settings
         self._jaws = JawTable(settings.gripper_positions, settings.gripper_openings_m)
         self._lock = threading.Lock()
-        self._history: deque[tuple[float, NDArray[np.float64]]] = deque(maxlen=HISTORY)
+        self._history: deque[tuple[float, NDArray[np.float64]]] = deque()
         self._positions: dict[str, tuple[float, float, float]] = {}  # position, velocity, arrival
         group = ReentrantCallbackGroup()
         self._arm = ActionClient(
@@ -131,20 +130,18 @@ class Ros2ControlDriver:
             row = np.array([known[name] for name in self._settings.joint_names])
             with self._lock:
                 self._history.append((stamp_s, row))
+                while self._history[0][0] < stamp_s - HISTORY_S:
+                    self._history.popleft()
 
     def joints_at(self, time_s: float) -> NDArray[np.float64] | None:
-        """Return the joints (N,) [rad] at a stamp [s]; None where no states are near."""
+        """Return the joints (N,) [rad] at a stamp [s]; None outside of what is remembered."""
         with self._lock:
             rows = list(self._history)
-        if not rows or not rows[0][0] <= time_s <= rows[-1][0] + HISTORY_SLACK_S:
+        if not rows or not rows[0][0] <= time_s <= rows[-1][0]:
             return None
         times = np.array([row[0] for row in rows])
-        after = int(np.clip(np.searchsorted(times, time_s), 1, max(len(rows) - 1, 1)))
-        if len(rows) == 1:
-            return rows[0][1]
-        (t0, q0), (t1, q1) = rows[after - 1], rows[after]
-        share = float(np.clip((time_s - t0) / max(t1 - t0, 1e-9), 0.0, 1.0))
-        return np.asarray((1 - share) * q0 + share * q1)
+        q = np.stack([row[1] for row in rows])
+        return np.array([np.interp(time_s, times, column) for column in q.T])
 
     def _joints(self, names: tuple[str, ...]) -> NDArray[np.float64]:
         """Position, velocity and age (N, 3) of joints."""

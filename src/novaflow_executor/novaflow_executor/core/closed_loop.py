@@ -12,54 +12,36 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from novaflow_core import se3
 from novaflow_core.candidate import FlowCandidate
-from novaflow_core.errors import Code, ExecutionError, GraspError, NovaflowError, PlatformError
+from novaflow_core.errors import (
+    Code,
+    ExecutionError,
+    GraspError,
+    PerceptionError,
+    PlatformError,
+)
 from novaflow_core.grounding import CollisionScene
 from novaflow_executor.core.corrections import nearest_step
-from novaflow_executor.core.driver import ArmState
+from novaflow_executor.core.driver import RobotDriver
 from novaflow_executor.core.execution import PlanRunner
 from novaflow_executor.core.plan import ExecutionPlan, Phase, Segment
 from novaflow_executor.core.planner import MotionPlanner
+from novaflow_executor.core.sight import (
+    ObjectSight,
+    Sighting,
+    StrayedError,
+    StrayLimits,
+    StrayWatch,
+    apart,
+    middle_pose,
+)
 
 Array = NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class Sighting:
-    """Where one image shows the object.
-
-    Attributes:
-        time_s: Of the image, on the robot's clock [s].
-        T_moved: (4, 4) motion since the scene was captured, planning frame.
-        visible: False: the pose is an older one.
-    """
-
-    time_s: float
-    T_moved: Array
-    visible: bool
-
-
-class ObjectSight(Protocol):
-    """What is seen of the object."""
-
-    def since(self, time_s: float) -> list[Sighting]:
-        """Sightings of images taken at `time_s` or later, oldest first."""
-
-
-class JointMemory(Protocol):
-    """Where the arm is and was."""
-
-    def state(self) -> ArmState:
-        """Return the newest state."""
-
-    def joints_at(self, time_s: float) -> Array | None:
-        """Joints (N,) [rad] at a time of the robot's clock [s]; None where it is not known."""
 
 
 @dataclass(frozen=True)
@@ -72,13 +54,11 @@ class LoopLimits:
         look_s: How long a look may take [s].
         moved_m: An object that has moved by more before the grasp is planned for anew [m].
         moved_rad: The same for turns [rad].
-        stray_m: While moving: farther from where the gripper should have it, it has strayed [m].
-        stray_rad: The same for turns [rad].
-        stray_frames: Images in a row that must say so.
         lost_m: An object that has moved this far against the gripper is no longer held [m].
-        corrections: How often the rest of a flow may be planned anew, looks not counted.
+        stray: When an object in motion is not where it should be.
+        replans: How often an object that strayed or was moved is planned for anew.
         regrasps: How often the object may be taken hold of again.
-        corridor_m: With approval: a correction by more needs a new approval [m].
+        corridor_m: With approval: a correction in the hand by more needs a new one [m].
         corridor_rad: The same for turns [rad].
     """
 
@@ -87,14 +67,12 @@ class LoopLimits:
     look_s: float = 1.5
     moved_m: float = 0.004
     moved_rad: float = 0.10
-    stray_m: float = 0.010
-    stray_rad: float = 0.26
-    stray_frames: int = 3
     lost_m: float = 0.05
-    corrections: int = 6
+    replans: int = 6
     regrasps: int = 2
     corridor_m: float = 0.03
     corridor_rad: float = 0.35
+    stray: StrayLimits = field(default_factory=StrayLimits)
 
 
 @dataclass(frozen=True)
@@ -106,14 +84,12 @@ class Correction:
         shift_m: How far the object was from where it was expected [m].
         turn_rad: The same for turns [rad].
         delay_s: From the last image to the new command, on the robot's clock [s].
-        plan_s: Of this, time spent on planning, on the same clock [s].
     """
 
     why: str
     shift_m: float
     turn_rad: float
     delay_s: float
-    plan_s: float
 
     @property
     def text(self) -> str:
@@ -138,10 +114,6 @@ class FollowTask:
     fits: Sequence[Array] = ()
 
 
-class _StrayedError(NovaflowError):
-    """The object is not where it should be; raised while the arm moves, never leaves the loop."""
-
-
 @dataclass
 class _Course:
     """What an attempt knows.
@@ -159,6 +131,7 @@ class ClosedLoop:
     """Runs one plan with a tracker's eyes.
 
     Attributes:
+        task: What the first plan was made from.
         plan: What is being carried out now; it changes.
         corrections: What was changed, in order.
         regrasps: How often the object was taken hold of again.
@@ -169,7 +142,7 @@ class ClosedLoop:
         runner: PlanRunner,
         planner: MotionPlanner,
         sight: ObjectSight,
-        robot: JointMemory,
+        robot: RobotDriver,
         clock_s: Callable[[], float],
         task: FollowTask,
         limits: LoopLimits | None = None,
@@ -186,14 +159,15 @@ class ClosedLoop:
             clock_s: The robot's clock, by which images are stamped [s].
             task: What the plan was made from.
             limits: When the loop acts.
-            approved: A person has approved the plan: it may change within the corridor only.
+            approved: A person has approved the plan: the carry may change within the corridor, and
+                nothing else.
         """
         self._runner, self._planner, self._sight, self._robot = runner, planner, sight, robot
         self._clock_s, self._limits, self._approved = clock_s, limits or LoopLimits(), approved
-        self._points, self._scene, self._candidate = task.points, task.scene, task.candidate
-        self._fits, self._middle = task.fits, task.points.mean(axis=0)
+        self.task, self._middle = task, task.points.mean(axis=0)
         self._should_stop: Callable[[], bool] = lambda: False
         self._failed: list[Array] = []  # TCP poses of failed grasps, about the object at capture
+        self._replans = 0
         self.corrections: list[Correction] = []
         self.regrasps = 0
         self.plan: ExecutionPlan
@@ -235,12 +209,13 @@ class ClosedLoop:
                     self._start_over(course, seen, "moved before the grasp")
                     continue
                 self._run(course, approach[-1:], self._watch(lambda _: course.T_start))
-            except _StrayedError as strayed:
+            except StrayedError as strayed:
+                self._refuse_if_approved(strayed.reason)
                 self._stand_back(course)
                 seen = self._look()
                 if seen is None:
-                    raise GraspError(
-                        Code.GRASP_MISSED, f"{strayed.reason}, and is not seen any more"
+                    raise PerceptionError(
+                        Code.TARGET_LOST, f"{strayed.reason}, and is not seen any more"
                     ) from None
                 self._start_over(course, seen, "moved under the gripper")
                 continue
@@ -256,7 +231,8 @@ class ClosedLoop:
             held = self._held(course)
             try:
                 self._run(course, carry[:1], self._watch(held))
-            except _StrayedError:
+            except StrayedError:
+                self._spend()
                 why = "strayed in the hand"
             else:
                 if len(carry) == 1:
@@ -266,21 +242,25 @@ class ClosedLoop:
                     segments=tuple(s for s in course.plan.segments if s is not carry[0]),
                 )
                 why = "before placing"
-            now = held(self._clock_s()) @ se3.inverse(course.T_start)
+            now = self._held_now(course) @ se3.inverse(course.T_start)
             first = nearest_step(
                 course.plan.T_base_obj, now, se3.apply(course.T_start, self._middle), first
             )
 
-    def _held(self, course: _Course) -> Callable[[float], Array]:
+    def _held(self, course: _Course) -> Callable[[float], Array | None]:
         """Where the object is since capture when the gripper holds it as the plan says, by time."""
         grip = se3.inverse(course.plan.grasp.T_planning_tcp) @ course.T_start
 
-        def held(time_s: float) -> Array:
+        def held(time_s: float) -> Array | None:
             q = self._robot.joints_at(time_s)
-            q = self._robot.state().q if q is None else q
-            return np.asarray(self._planner.robot.tcp(q) @ grip)
+            return None if q is None else np.asarray(self._planner.robot.tcp(q) @ grip)
 
         return held
+
+    def _held_now(self, course: _Course) -> Array:
+        """The same at rest, now."""
+        grip = se3.inverse(course.plan.grasp.T_planning_tcp) @ course.T_start
+        return np.asarray(self._planner.robot.tcp(self._robot.state().q) @ grip)
 
     # --- looking ---
     def _look(self) -> Sighting | None:
@@ -309,36 +289,13 @@ class ClosedLoop:
         if len(showing) < limits.min_frames:
             return None
         recent = showing[-limits.frames :]
-        return Sighting(recent[-1].time_s, _mean(recent, self._middle), True)
+        return Sighting(recent[-1].time_s, middle_pose(recent, self._middle), True)
 
-    def _watch(self, expected: Callable[[float], Array]) -> Callable[[Segment], None]:
-        """A look at every new image in motion; raises `_StrayedError` when several disagree."""
-        limits = self._limits
-        seen_s, odd = self._clock_s(), 0
-
-        def watch(segment: Segment) -> None:
-            nonlocal seen_s, odd
-            for sighting in self._sight.since(seen_s):
-                if sighting.time_s == seen_s:
-                    continue
-                seen_s = sighting.time_s
-                if not sighting.visible:
-                    continue
-                shift, turn = self._apart(sighting.T_moved, expected(seen_s))
-                odd = odd + 1 if shift > limits.stray_m or turn > limits.stray_rad else 0
-                if odd >= limits.stray_frames:
-                    raise _StrayedError(
-                        Code.GRASP_LOST,
-                        f"during '{segment.name}' the object is {1e3 * shift:.0f} mm and "
-                        f"{math.degrees(turn):.0f} deg from where it should be",
-                    )
-
-        return watch
+    def _watch(self, expected: Callable[[float], Array | None]) -> StrayWatch:
+        return StrayWatch(self._sight, expected, self._middle, self._clock_s(), self._limits.stray)
 
     def _apart(self, T_a: Array, T_b: Array) -> tuple[float, float]:
-        """Distance of the object's middle [m] and angle [rad] between two of its motions."""
-        shift = np.linalg.norm(se3.apply(T_a, self._middle) - se3.apply(T_b, self._middle))
-        return float(shift), float(se3.rotation_angle(T_a[:3, :3].T @ T_b[:3, :3]))
+        return apart(T_a, T_b, self._middle)
 
     def _moved(self, T_seen: Array, T_start: Array) -> bool:
         shift, turn = self._apart(T_seen, T_start)
@@ -347,7 +304,7 @@ class ClosedLoop:
     # --- changing the plan ---
     def _correct(self, course: _Course, seen: Sighting | None, first: int, why: str) -> None:
         """Plan the rest from where the object is; unseen, from where the gripper should have it."""
-        began_s, held = self._clock_s(), self._held(course)(self._clock_s())
+        held = self._held_now(course)
         T_now, shift, turn = held, 0.0, 0.0
         if seen is not None:
             T_now = seen.T_moved
@@ -359,32 +316,32 @@ class ClosedLoop:
                     {"shift_m": shift},
                 )
             self._allowed(shift, turn)
-        self._spend()
         T_moved = T_now @ se3.inverse(course.T_start)
         course.plan = self.plan = self._planner.carry_on(
-            course.plan, self._scene, T_moved, self._robot.state().q, first
+            course.plan, self.task.scene, T_moved, self._robot.state().q, first
         )
         if seen is not None:
-            self._note(why, shift, turn, seen, began_s)
+            self._note(why, shift, turn, seen)
 
     def _start_over(self, course: _Course, seen: Sighting, why: str) -> None:
         """Plan all of it for where the object is now."""
-        began_s = self._clock_s()
         shift, turn = self._apart(seen.T_moved, course.T_start)
-        self._allowed(shift, turn)
+        self._refuse_if_approved(
+            f"the object has moved by {1e3 * shift:.0f} mm and {math.degrees(turn):.0f} deg"
+        )
         self._spend()
         course.plan = self.plan = self._planner.replan(
-            self._points,
-            self._scene,
-            self._candidate,
+            self.task.points,
+            self.task.scene,
+            self.task.candidate,
             seen.T_moved,
             self._robot.state().q,
             [seen.T_moved @ failed for failed in self._failed],
-            self._fits,
+            self.task.fits,
             self._should_stop,
         )
         course.T_start = seen.T_moved
-        self._note(why, shift, turn, seen, began_s)
+        self._note(why, shift, turn, seen)
 
     def _again(self, course: _Course, error: GraspError) -> _Course:
         """After a failed grasp: stand back, find the object, take it another way."""
@@ -393,6 +350,9 @@ class ClosedLoop:
             raise error
         if self._approved:
             error.reason += "; another grasp needs another approval"
+            raise error
+        if self._runner.holds_something():
+            error.reason += "; something is still between the fingers, and is not dropped"
             raise error
         self.regrasps += 1
         self._failed.append(se3.inverse(course.T_start) @ course.plan.grasp.T_planning_tcp)
@@ -410,30 +370,34 @@ class ClosedLoop:
 
     def _stand_back(self, course: _Course) -> None:
         self._runner.forget_grasp()
-        away = self._planner.let_go(course.plan, self._scene, self._robot.state().q)
+        away = self._planner.let_go(course.plan, self.task.scene, self._robot.state().q)
         self._runner.run(away)
 
     def _allowed(self, shift: float, turn: float) -> None:
         limits = self._limits
-        if self._approved and (shift > limits.corridor_m or turn > limits.corridor_rad):
-            raise ExecutionError(
-                Code.PLAN_EXPIRED,
+        if shift > limits.corridor_m or turn > limits.corridor_rad:
+            self._refuse_if_approved(
                 f"the object is {1e3 * shift:.0f} mm and {math.degrees(turn):.0f} deg from where "
-                f"the approved plan expects it; {1e3 * limits.corridor_m:.0f} mm and "
-                f"{math.degrees(limits.corridor_rad):.0f} deg are within an approval",
+                f"the plan expects it ({1e3 * limits.corridor_m:.0f} mm and "
+                f"{math.degrees(limits.corridor_rad):.0f} deg are within an approval)"
             )
+
+    def _refuse_if_approved(self, what: str) -> None:
+        """An approval holds for the plan that was shown, not for another one."""
+        if self._approved:
+            raise ExecutionError(Code.PLAN_EXPIRED, f"{what}; the plan must be approved anew")
 
     def _spend(self) -> None:
-        if len(self.corrections) >= self._limits.corrections:
+        self._replans += 1
+        if self._replans > self._limits.replans:
             raise ExecutionError(
                 Code.OPTIMISATION_FAILED,
-                f"the rest of the flow was planned anew {len(self.corrections)} times, and the "
-                "object still is elsewhere",
+                f"planned anew {self._limits.replans} times, and the object is elsewhere again",
             )
 
-    def _note(self, why: str, shift: float, turn: float, seen: Sighting, began_s: float) -> None:
-        now_s = self._clock_s()
-        self.corrections.append(Correction(why, shift, turn, now_s - seen.time_s, now_s - began_s))
+    def _note(self, why: str, shift: float, turn: float, seen: Sighting) -> None:
+        delay_s = self._clock_s() - seen.time_s
+        self.corrections.append(Correction(why, shift, turn, delay_s))
 
     # --- running ---
     def _do(self, course: _Course, *phases: Phase) -> None:
@@ -447,13 +411,3 @@ class ClosedLoop:
     ) -> None:
         if segments:
             self._runner.run(replace(course.plan, segments=tuple(segments)), watch)
-
-
-def _mean(sightings: list[Sighting], middle: Array) -> Array:
-    """Mean motion (4, 4); the middle's place is a median, so that one odd image does not count."""
-    poses = np.stack([s.T_moved for s in sightings])
-    about = poses[len(poses) // 2, :3, :3]
-    turns = se3.log_so3(about.T @ poses[:, :3, :3])
-    rotation = about @ se3.exp_so3(np.median(turns, axis=0))
-    place = np.median(poses[:, :3, :3] @ middle + poses[:, :3, 3], axis=0)
-    return np.asarray(se3.from_rt(rotation, place - rotation @ middle))

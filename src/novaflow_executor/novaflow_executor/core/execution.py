@@ -142,16 +142,17 @@ class PlanRunner:
         Raises:
             NovaflowError: Of the driver or supervision.
         """
-        try:
-            due_s = self._robot_time_s() + timeout_s
-            while not (over := done()) and self._robot_time_s() < due_s:
-                self._supervision.check()
-                self._driver.state()  # raises when the robot fell silent
-                self._rest(POLL_S)
-        except NovaflowError as error:
-            error.evidence.update(phase=int(self.phase), held_m=self.held_m)
-            raise
+        due_s = self._robot_time_s() + timeout_s
+        while not (over := done()) and self._robot_time_s() < due_s:
+            self._supervision.check()
+            self._driver.state()  # raises when the robot fell silent
+            self._rest(POLL_S)
         return over
+
+    def holds_something(self) -> bool:
+        """Whether something keeps the fingers apart that were closed."""
+        closed = math.isfinite(self.held_m)
+        return closed and self._driver.gripper_opening_m() > self._limits.held_opening_m
 
     def forget_grasp(self) -> None:
         """What was held is held no more."""

@@ -99,7 +99,8 @@ class MotionPlanner:
     ) -> None:
         """Keep the parts."""
         self.robot, self.proposer, self.solver, self.settings = robot, proposer, solver, settings
-        self._scored: _Scored | None = None
+        self._scored: _Scored | None = None  # of the last scene
+        self._assembled_from: _Scored | None = None  # of the last plan, which `carry_on` continues
 
     @classmethod
     def from_files(
@@ -172,6 +173,23 @@ class MotionPlanner:
             PlatformError: CANCELLED when `should_stop` turned true.
         """
         self._scored = None
+        records, self._scored = self._pairs(
+            target_points, scene, candidates, q_now, on_progress, should_stop, avoid, fits
+        )
+        return records
+
+    def _pairs(
+        self,
+        target_points: Array,
+        scene: CollisionScene,
+        candidates: Sequence[FlowCandidate],
+        q_now: Array,
+        on_progress: Progress,
+        should_stop: ShouldStop,
+        avoid: Sequence[Array],
+        fits: Sequence[Array],
+    ) -> tuple[tuple[CandidateFeasibility, ...], _Scored]:
+        """Records in the order of the candidates, and what plans are assembled from."""
         on_progress(0.0, "proposing grasps")
         gripper = self.robot.settings.gripper
         proposed = self.proposer.propose(GraspRequest(target_points, scene, gripper))
@@ -203,8 +221,8 @@ class MotionPlanner:
             lambda s, text: on_progress(0.2 + 0.8 * s, text),
             should_stop,
         )
-        self._scored = _Scored(scene.scene_id, check, shape, spheres, pairs)
-        return tuple(replace(r, grasps_tried=len(grasps)) for r in records)
+        scored = _Scored(scene.scene_id, check, shape, spheres, pairs)
+        return tuple(replace(r, grasps_tried=len(grasps)) for r in records), scored
 
     def plan(
         self,
@@ -272,21 +290,17 @@ class MotionPlanner:
         moved = replace(candidate, flow=rebased(candidate.flow, T_moved))
         points = se3.apply(T_moved, target_points)
         back = se3.inverse(T_moved)
-        (record,) = self.score(
-            points,
-            scene,
-            [moved],
-            q_now,
-            should_stop=should_stop,
-            avoid=avoid,
-            fits=[fit @ back for fit in fits],
+        fits = [fit @ back for fit in fits]
+        silent: Progress = lambda share, text: None  # noqa: E731
+        # What was scored stays: it is about where the scene saw the object.
+        (record,), scored = self._pairs(
+            points, scene, [moved], q_now, silent, should_stop, avoid, fits
         )
         if record.code != Code.OK:
             raise _error(record.code, record.reason)
-        assert self._scored is not None
-        pair = self._scored.pairs[candidate.candidate_id]
+        pair = scored.pairs[candidate.candidate_id]
         return self._assembled(
-            self._scored, pair, scene, candidate.candidate_id, np.asarray(q_now, float)
+            scored, pair, scene, candidate.candidate_id, np.asarray(q_now, float)
         )
 
     def carry_on(
@@ -312,7 +326,7 @@ class MotionPlanner:
         Raises:
             ExecutionError: OPTIMISATION_FAILED, PLAN_COLLISION or APPROACH_NOT_FOUND.
         """
-        scored = self._scored
+        scored = self._assembled_from
         if scored is None or scored.scene_id != scene.scene_id:
             raise ExecutionError(
                 Code.OPTIMISATION_FAILED, f"nothing was planned in scene {scene.scene_id}"
@@ -356,6 +370,7 @@ class MotionPlanner:
         candidate_id: str,
         q_now: Array,
     ) -> ExecutionPlan:
+        self._assembled_from = scored
         grasp, gripper = pair.start.grasp, self.robot.settings.gripper
         opening = grasp.width_m
         carry, descent = pair.solution.q, pair.start.descent.copy()

@@ -8,7 +8,7 @@ from collections import deque
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.node import Node
 
-from novaflow_executor.core.closed_loop import Sighting
+from novaflow_executor.core.sight import Sighting
 from novaflow_msgs.msg import ObjectTrack
 from novaflow_ros import conversions as convert
 

@@ -88,6 +88,8 @@ class PlanExecution:
                 closed.run(plan, cancelled)
             self.left = None
         except NovaflowError as error:
+            error.evidence.setdefault("phase", int(runner.phase))
+            error.evidence.setdefault("held_m", runner.held_m)
             last = plan if closed is None else closed.plan
             self.left = LeftBehind(last, scene, Phase(runner.phase))
             if closed is not None and closed.corrections:

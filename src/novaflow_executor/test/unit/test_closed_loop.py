@@ -1,0 +1,332 @@
+"""The loop in a world that moves, pushes and slips as a test says; time passes only in waits."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from novaflow_core import se3
+from novaflow_core.errors import Code, NovaflowError
+from novaflow_executor.backends.antipodal import Antipodal
+from novaflow_executor.backends.banded_lm import BandedLm
+from novaflow_executor.core.closed_loop import ClosedLoop, FollowTask
+from novaflow_executor.core.driver import ArmState
+from novaflow_executor.core.execution import ExecutionLimits, PlanRunner
+from novaflow_executor.core.planner import MotionPlanner, PlannerSettings
+from novaflow_executor.core.sight import Sighting
+from novaflow_executor.core.validator import PlanValidator
+
+SHIFT = (-0.02, 0.28, 0.0)
+WIDTH_M = 0.04
+FRAME_S = 0.1
+
+
+class World:
+    """An arm that is where it is sent, a block that follows closed fingers, a perfect tracker."""
+
+    def __init__(self, robot, q):
+        self.robot, self.q, self.time_s = robot, q.copy(), 1.0
+        self.opening, self.T_moved, self.grip = 0.085, np.eye(4), None
+        self.seen, self.history, self.closings, self.sent = [], [], 0, []
+        self.visible, self.blind = True, False
+        self.misses = 0
+        self.segment, self.events = "", []
+        self.moving = False
+
+    def shift(self, metres, turn_deg=0.0, point=(0.5, -0.15, 0.035)):
+        """Displace the block; it stays in the fingers when they hold it."""
+        at = se3.apply(self.T_moved, np.array(point))
+        turn = se3.exp_so3([0, 0, np.radians(turn_deg)])
+        self.T_moved = se3.from_rt(turn, at - turn @ at + np.asarray(metres)) @ self.T_moved
+        if self.grip is not None:
+            self.grip = se3.inverse(self.robot.tcp(self.q)) @ self.T_moved
+
+    def on(self, segment, event):
+        """Do something once, half a second into a segment and from now."""
+        self.events.append((segment, event, self.time_s))
+
+    def begin(self, segment, _share):
+        self.segment, self.since_s = segment.name, self.time_s
+
+    def advance(self, seconds):
+        for _ in range(max(1, round(seconds / 0.01))):
+            self.time_s += 0.01
+            if self.grip is not None:
+                self.T_moved = self.robot.tcp(self.q) @ self.grip
+            self.history.append((self.time_s, self.q.copy()))
+            for item in list(self.events):
+                if item[0] == self.segment and self.time_s > max(self.since_s, item[2]) + 0.5:
+                    self.events.remove(item)
+                    item[1]()
+            if round(self.time_s * 100) % round(FRAME_S * 100) == 0 and not self.blind:
+                self.seen.append(Sighting(self.time_s, self.T_moved.copy(), self.visible))
+
+    # --- sight ---
+    def since(self, time_s):
+        return [s for s in self.seen if s.time_s >= time_s]
+
+    # --- driver ---
+    def state(self):
+        return ArmState(self.q.copy(), np.full(len(self.q), 0.5 * self.moving), 0.0)
+
+    def joints_at(self, time_s):
+        return next((q for t, q in reversed(self.history) if t <= time_s + 1e-9), None)
+
+    def move(self, trajectory):
+        self.sent.append(self.segment)
+        return Motion(self, trajectory)
+
+    def move_gripper(self, opening_m, max_force_n):
+        if opening_m == 0:
+            self.closings += 1
+            there = self.closings > self.misses
+            self.opening = WIDTH_M if there else 0.0
+            self.grip = se3.inverse(self.robot.tcp(self.q)) @ self.T_moved if there else None
+        else:
+            self.opening, self.grip = opening_m, None
+        return Motion(self, None)
+
+    def gripper_opening_m(self):
+        return self.opening
+
+    def cancel_all(self):
+        self.moving = False
+
+
+class Motion:
+    def __init__(self, world, trajectory):
+        self.world, self.trajectory, self.begun_s = world, trajectory, world.time_s
+        self.over = False
+        world.moving = trajectory is not None
+
+    def wait(self, timeout_s):
+        world = self.world
+        if self.trajectory is not None and not self.over:
+            at = world.time_s + 0.01 - self.begun_s
+            world.q = np.array(
+                [np.interp(at, self.trajectory.time_s, c) for c in self.trajectory.position.T]
+            )
+            self.over = at >= self.trajectory.time_s[-1]
+        else:
+            self.over = True
+        world.advance(0.01)
+        if self.over:
+            world.moving = False
+        return self.over
+
+    def check(self):
+        """Ended well."""
+
+    def cancel(self):
+        self.over, self.world.moving = True, False
+
+
+class Calm:
+    def check(self):
+        """Nobody ends it."""
+
+    def explain(self, timeout_s):
+        """Nothing to say."""
+
+
+@pytest.fixture(scope="module")
+def planner(robot):
+    return MotionPlanner(robot, Antipodal(), BandedLm(robot), PlannerSettings())
+
+
+@pytest.fixture(scope="module")
+def validator(urdf_text, settings_path):
+    return PlanValidator.from_files(urdf_text, settings_path)
+
+
+@pytest.fixture
+def case(planner, validator, make_scene, block_cloud, make_candidate):
+    """A world, and what runs a loop in it."""
+    scene, cloud = make_scene(), block_cloud(yaw=0.2)
+    candidate = make_candidate(cloud, SHIFT)
+    plan = planner.plan(cloud, scene, candidate, planner.home)
+    world = World(planner.robot, planner.home)
+
+    def loop(**options):
+        runner = PlanRunner(
+            world,
+            lambda part, q: validator.check(part, q, scene),
+            Calm(),
+            ExecutionLimits(own_gap_s=math.inf),
+            world.begin,
+            lambda: world.time_s,
+            world.advance,
+        )
+        task = FollowTask(cloud, scene, candidate)
+        return ClosedLoop(runner, planner, world, world, lambda: world.time_s, task, **options)
+
+    world.loop, world.plan, world.goal = loop, plan, plan.T_base_obj[-1]
+    world.middle = cloud.mean(axis=0)
+    return world
+
+
+def away(world) -> tuple[float, float]:
+    """How far the block is from where the flow ends [m], [deg]."""
+    shift = se3.apply(world.T_moved, world.middle) - se3.apply(world.goal, world.middle)
+    turn = se3.rotation_angle(world.T_moved[:3, :3].T @ world.goal[:3, :3])
+    return float(np.linalg.norm(shift)), float(np.degrees(turn))
+
+
+def failure(world, **options):
+    loop = world.loop(**options)
+    with pytest.raises(NovaflowError) as caught:
+        loop.run(world.plan)
+    return loop, caught.value
+
+
+def assert_placed(world):
+    shift, turn = away(world)
+    assert shift < 0.0025
+    assert turn < 1.5
+    assert world.sent[-1] == "return"
+
+
+def test_undisturbed_the_block_ends_where_the_flow_ends(case):
+    loop = case.loop()
+    loop.run(case.plan)
+    assert_placed(case)
+    assert [c.why for c in loop.corrections] == ["in the hand", "before placing"]
+    assert loop.regrasps == 0
+    assert all(0 <= c.delay_s < 2 * FRAME_S for c in loop.corrections)
+
+
+def test_a_block_that_was_pushed_before_the_grasp_is_taken_where_it_is(case):
+    case.on("reach", lambda: case.shift([0.015, 0.01, 0.0], 8.0))
+    loop = case.loop()
+    loop.run(case.plan)
+    assert_placed(case)
+    assert loop.corrections[0].shift_m > 0.01
+    assert "moved" in loop.corrections[0].why
+
+
+@pytest.mark.parametrize("segment", ["carry", "place"])
+def test_a_block_that_slips_in_the_fingers_still_ends_where_it_should(case, segment):
+    case.on(segment, lambda: case.shift([0.0, 0.004, 0.014], 6.0))
+    loop = case.loop()
+    loop.run(case.plan)
+    assert_placed(case)
+    assert any(c.shift_m > 0.01 for c in loop.corrections)
+
+
+def test_fingers_that_push_the_block_as_they_close_are_corrected_for(case):
+    closed = case.move_gripper
+
+    def closes_off_centre(opening_m, max_force_n):
+        motion = closed(opening_m, max_force_n)
+        if opening_m == 0:
+            case.shift([0.004, -0.003, 0.0], 3.0)
+        return motion
+
+    case.move_gripper = closes_off_centre
+    loop = case.loop()
+    loop.run(case.plan)
+    assert_placed(case)
+    assert loop.corrections[0].shift_m == pytest.approx(0.005, abs=0.001)
+
+
+def test_a_missed_grasp_is_followed_by_another_one(case):
+    case.misses = 1
+    loop = case.loop()
+    loop.run(case.plan)
+    assert_placed(case)
+    assert (loop.regrasps, case.closings) == (1, 2)
+
+
+def test_grasps_are_not_tried_for_ever(case):
+    case.misses = 99
+    loop, error = failure(case)
+    assert error.code == Code.GRASP_MISSED
+    assert loop.regrasps == 2
+    assert case.closings == 3
+    assert not case.moving
+
+
+def test_what_is_still_between_the_fingers_is_not_dropped_to_grasp_it_again(case):
+    case.on("carry", lambda: case.shift([0.0, 0.0, 0.09]))
+    _, error = failure(case)
+    assert error.code == Code.GRASP_LOST
+    assert "not dropped" in error.reason
+    assert case.opening == WIDTH_M
+    assert not case.moving
+
+
+def test_a_block_that_strays_again_and_again_ends_the_goal(case):
+    def slip():
+        case.shift([0.0, 0.0, 0.012])
+        case.on("carry", slip)
+        case.on("place", slip)
+
+    case.on("carry", slip)
+    _, error = failure(case)
+    assert error.code in (Code.OPTIMISATION_FAILED, Code.PLAN_COLLISION)
+    assert not case.moving
+
+
+def test_a_block_that_is_not_seen_in_motion_only_is_not_waited_for_for_ever(case):
+    """Images at rest do not show it, those in motion say that it strays."""
+    seen = case.since
+    case.since = lambda t: [
+        Sighting(s.time_s, s.T_moved @ se3.from_rt(np.eye(3), [0, 0, 0.03]), case.moving)
+        for s in seen(t)
+    ]
+    _, error = failure(case)
+    assert error.code in (Code.TARGET_LOST, Code.OPTIMISATION_FAILED)
+
+
+def test_without_a_tracker_nothing_is_grasped(case):
+    case.blind = True
+    _, error = failure(case)
+    assert error.code == Code.PROCESS_LOST
+    assert "tracker_node" in error.reason
+    assert case.closings == 0
+    assert not case.moving
+
+
+def test_a_block_that_nobody_sees_any_more_is_carried_by_the_joints_alone(case):
+    case.visible = False
+    loop = case.loop()
+    loop.run(case.plan)
+    assert loop.corrections == []
+    assert_placed(case)
+
+
+def test_an_approval_does_not_cover_another_plan(case):
+    case.on("reach", lambda: case.shift([0.04, 0.0, 0.0]))
+    _, error = failure(case, approved=True)
+    assert error.code == Code.PLAN_EXPIRED
+    assert "approved anew" in error.reason
+    assert case.sent == ["reach"]
+
+
+def test_an_approval_covers_small_corrections(case):
+    loop = case.loop(approved=True)
+    loop.run(case.plan)
+    assert len(loop.corrections) == 2
+    assert_placed(case)
+
+
+def test_an_approval_does_not_cover_a_second_grasp(case):
+    case.misses = 1
+    loop, error = failure(case, approved=True)
+    assert error.code == Code.GRASP_MISSED
+    assert "approval" in error.reason
+    assert (loop.regrasps, case.closings) == (0, 1)
+
+
+def test_a_plan_made_anew_is_not_taken_for_the_scene_s_own(case, planner):
+    """The same goal, asked for again, is planned for where the scene saw the object."""
+    case.on("reach", lambda: case.shift([0.015, 0.01, 0.0], 8.0))
+    loop = case.loop()
+    loop.run(case.plan)
+    task = loop.task
+    again = planner.plan(task.points, task.scene, task.candidate, planner.home)
+    np.testing.assert_allclose(
+        again.grasp.T_planning_tcp, case.plan.grasp.T_planning_tcp, atol=1e-6
+    )
