@@ -13,15 +13,21 @@ from numpy.typing import NDArray
 
 from novaflow_core import se3
 from novaflow_core.scene import Plane, RgbdView
-from novaflow_perception.core.rectangle_edges import Rectangle
+from novaflow_perception.core.edge_search import (
+    Image,
+    changes_along,
+    robust_solution,
+    smooth_colours,
+)
+from novaflow_perception.core.rectangle_edges import Rectangle, plausible
 
 Float = NDArray[np.float64]
 
 _SAMPLES = 40  # along an edge of the outline
 _ENDS = 0.12  # of an edge that is left out at either end
-_REACHES_PX = (9.0, 6.0, 4.0, 3.0, 3.0)
+_REACHES_M = (0.009, 0.006, 0.004, 0.003, 0.003)
+_LEAST_REACH_PX = 2.0
 _STEP_PX = 0.25
-_BLUR_PX = 0.8
 _CLEAR_SHARE = 0.45  # of the strongest change across an edge
 _MIN_CONTRAST = 6.0
 _ROBUST_PX = 0.7
@@ -39,27 +45,26 @@ def fit_outline(view: RgbdView, support: Plane, first: Rectangle) -> Rectangle |
     Returns:
         The top, or None where too little of the outline shows.
     """
-    image: Float = np.asarray(
-        cv2.GaussianBlur(view.color.astype(np.float32), (0, 0), _BLUR_PX), float
-    )
-    now = np.array([*first.centre, first.yaw_rad, *first.half])
-    error = float("nan")
-    for reach_px in _REACHES_PX:
+    image = smooth_colours(view)
+    now: Float = np.array([*first.centre, first.yaw_rad, *first.half])
+    found = first
+    for reach_m in _REACHES_M:
+        pixel_m = _metres_per_pixel(view, support, now, first.height_m)
+        reach_px = max(reach_m / pixel_m, _LEAST_REACH_PX)
         corners = _corners(view, support, now, first.height_m)
         if not np.isfinite(corners).all():
             return None
         hull = cv2.convexHull(corners.astype(np.float32), returnPoints=False)[:, 0]
+        moved = [
+            (_corners(view, support, now + step, first.height_m) - corners) / step.sum()
+            for step in np.diag(_PROBE)
+        ]
         rows, values, weights = [], [], []
         for i, j in zip(hull, np.roll(hull, -1), strict=True):
-            found = _across(image, corners, int(i), int(j), reach_px)
-            if found is None:
+            edge = _across(image, corners, int(i), int(j), reach_px)
+            if edge is None:
                 continue
-            share, normal, off, weight = found
-            moved = [
-                (_corners(view, support, now + np.eye(5)[k] * _PROBE[k], first.height_m) - corners)
-                / _PROBE[k]
-                for k in range(5)
-            ]
+            share, normal, off, weight = edge
             rows.append(
                 np.stack(
                     [((1 - share)[:, None] * m[i] + share[:, None] * m[j]) @ normal for m in moved],
@@ -70,14 +75,14 @@ def fit_outline(view: RgbdView, support: Plane, first: Rectangle) -> Rectangle |
             weights.append(weight)
         if len(rows) < 4:
             return None
-        change, error_px = _robust(
-            np.concatenate(rows), np.concatenate(values), np.concatenate(weights)
+        change, error_px = robust_solution(
+            np.concatenate(rows), np.concatenate(values), np.concatenate(weights), _ROBUST_PX
         )
         now = now + change
-        error = error_px * _metres_per_pixel(view, support, now, first.height_m)
-        if (now[3:] < 0.003).any():
+        found = Rectangle(now[:2], now[3:], float(now[2]), first.height_m, error_px * pixel_m)
+        if not plausible(first, found):
             return None
-    return Rectangle(now[:2], now[3:], float(now[2]), first.height_m, error)
+    return found
 
 
 def _corners(view: RgbdView, support: Plane, now: Float, height_m: float) -> Float:
@@ -96,7 +101,7 @@ def _corners(view: RgbdView, support: Plane, now: Float, height_m: float) -> Flo
 
 
 def _across(
-    image: Float, corners: Float, i: int, j: int, reach_px: float
+    image: Image, corners: Float, i: int, j: int, reach_px: float
 ) -> tuple[Float, Float, Float, Float] | None:
     """Shares along an edge, its outward normal, how far out the outline is [px], weights."""
     way = corners[j] - corners[i]
@@ -110,16 +115,8 @@ def _across(
     at = corners[i] + share[:, None] * way
     steps = np.arange(-reach_px, reach_px + _STEP_PX, _STEP_PX)
     lines = at[:, None] + steps[None, :, None] * normal
-    colours = cv2.remap(
-        image.astype(np.float32),
-        lines[..., 0].astype(np.float32),
-        lines[..., 1].astype(np.float32),
-        cv2.INTER_LINEAR,
-        borderMode=cv2.BORDER_REPLICATE,
-    )
     width = round(1.0 / _STEP_PX)
-    change = np.linalg.norm(colours[:, 2 * width :] - colours[:, : -2 * width], axis=2)
-    change = cv2.blur(change, (1, 5))
+    change = changes_along(image, lines, width)
     before = np.pad(change, ((0, 0), (1, 0)))[:, :-1]
     after = np.pad(change, ((0, 0), (0, 1)))[:, 1:]
     clear = (change >= before) & (change >= after)
@@ -134,18 +131,6 @@ def _across(
     # One edge has one line: what is far from most of it belongs to something else.
     near = np.abs(off - np.median(off)) < max(1.5, 0.4 * reach_px)
     return share[good][near], normal, off[near], np.minimum(height[good][near], 60.0)
-
-
-def _robust(design: Float, value: Float, weight: Float) -> tuple[Float, float]:
-    solution: Float = np.zeros(design.shape[1])
-    total, error = weight, value
-    for _ in range(8):
-        root = np.sqrt(total)
-        fit = np.linalg.lstsq(design * root[:, None], value * root, rcond=None)
-        solution = np.asarray(fit[0], float)
-        error = value - design @ solution
-        total = weight / (1.0 + (error / _ROBUST_PX) ** 2)
-    return np.asarray(solution, float), float(np.sqrt((total * error**2).sum() / total.sum()))
 
 
 def _metres_per_pixel(view: RgbdView, support: Plane, now: Float, height_m: float) -> float:

@@ -8,12 +8,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from novaflow_core import se3
 from novaflow_core.scene import Plane, RgbdView
+from novaflow_perception.core.edge_search import (
+    Image,
+    changes_along,
+    robust_solution,
+    smooth_colours,
+)
 
 Float = NDArray[np.float64]
 
@@ -21,8 +26,9 @@ _SAMPLES = 48  # along a side
 _MIDDLE = 0.8  # share of a side that is looked at: corners are round
 _REACHES_M = (0.006, 0.004, 0.0025, 0.002)
 _STEP_PX = 0.25
-_BLUR_PX = 0.8
 _ROBUST_M = 0.0008
+_SMALLEST_M = 0.003
+_MOST_MOVED_M = 0.008
 _MIN_CONTRAST = 2.0  # grey levels across an edge
 
 
@@ -56,9 +62,7 @@ def fit_edges(view: RgbdView, support: Plane, first: Rectangle) -> Rectangle | N
     Returns:
         The rectangle, or None where a side shows no edge.
     """
-    image: Float = np.asarray(
-        cv2.GaussianBlur(view.color.astype(np.float32), (0, 0), _BLUR_PX), float
-    )
+    image = smooth_colours(view)
     now = first
     for reach_m in _REACHES_M:
         rows, values, weights, sides = [], [], [], []
@@ -81,7 +85,8 @@ def fit_edges(view: RgbdView, support: Plane, first: Rectangle) -> Rectangle | N
             np.concatenate(values),
             np.concatenate(weights),
         )
-        change, error = _robust(design, value, weight, np.concatenate(sides))
+        trust = weight * _agreeing(value, np.concatenate(sides))
+        change, error = robust_solution(design, value, trust, _ROBUST_M)
         now = Rectangle(
             now.centre + change[:2],
             now.half + change[3:],
@@ -89,9 +94,15 @@ def fit_edges(view: RgbdView, support: Plane, first: Rectangle) -> Rectangle | N
             now.height_m,
             error,
         )
-        if (now.half < 0.003).any():
+        if not plausible(first, now):
             return None
     return now
+
+
+def plausible(first: Rectangle, now: Rectangle) -> bool:
+    """Whether a fit is still near where it began; an edge that is farther away is another one."""
+    moved = max(np.abs(now.centre - first.centre).max(), np.abs(now.half - first.half).max())
+    return bool((now.half > _SMALLEST_M).all() and moved < _MOST_MOVED_M)
 
 
 def _normal(rectangle: Rectangle, side: int) -> tuple[Float, int, float]:
@@ -105,7 +116,7 @@ def _normal(rectangle: Rectangle, side: int) -> tuple[Float, int, float]:
 
 
 def _side(
-    view: RgbdView, image: Float, support: Plane, now: Rectangle, side: int, reach_m: float
+    view: RgbdView, image: Image, support: Plane, now: Rectangle, side: int, reach_m: float
 ) -> tuple[Float, Float, Float] | None:
     """Places along a side [m], how far outwards its edge lies there [m], and how clear it is."""
     normal, own, _ = _normal(now, side)
@@ -124,17 +135,8 @@ def _side(
     count = max(9, int(np.ceil(length / _STEP_PX)))
     share = np.linspace(0, 1, count)
     lines = ends[0][:, None] + share[None, :, None] * (ends[1] - ends[0])[:, None]
-    colours = cv2.remap(
-        image.astype(np.float32),
-        lines[..., 0].astype(np.float32),
-        lines[..., 1].astype(np.float32),
-        cv2.INTER_LINEAR,
-        borderMode=cv2.BORDER_REPLICATE,
-    )
-    # The change over a pixel's width, smoothed along the side: noise does not run along it.
-    width = max(1, round(1.0 / max(length / count, 1e-6)))
-    change = np.linalg.norm(colours[:, 2 * width :] - colours[:, : -2 * width], axis=2)
-    change = cv2.blur(change, (1, 5))
+    width = max(1, round(count / length))  # one pixel
+    change = changes_along(image, lines, width)
     best = np.argmax(change, axis=1)
     height = change[np.arange(len(best)), best]
     good = height > _MIN_CONTRAST
@@ -155,21 +157,10 @@ def _pixels(view: RgbdView, support: Plane, flat: Float, height_m: float) -> Flo
     return view.model.project(se3.apply(se3.inverse(view.T_planning_camera), points))
 
 
-def _robust(
-    design: Float, value: Float, weight: Float, side: NDArray[np.int_]
-) -> tuple[Float, float]:
-    solution: Float = np.zeros(design.shape[1])
-    # Each side's own median first: an edge beside it would pull all of them.
+def _agreeing(value: Float, side: NDArray[np.int_]) -> Float:
+    """1 where an edge (M,) is near the median of its side, else 0: one side has one line."""
     trust = np.ones(len(value))
     for number in range(4):
         mine = side == number
         trust[mine] = np.abs(value[mine] - np.median(value[mine])) < 3 * _ROBUST_M
-    total = weight * trust
-    error = value
-    for _ in range(8):
-        root = np.sqrt(total)
-        fit = np.linalg.lstsq(design * root[:, None], value * root, rcond=None)
-        solution = np.asarray(fit[0], float)
-        error = value - design @ solution
-        total = weight * trust / (1.0 + (error / _ROBUST_M) ** 2)
-    return np.asarray(solution, float), float(np.sqrt((total * error**2).sum() / total.sum()))
+    return trust
