@@ -7,14 +7,18 @@ from __future__ import annotations
 
 import mujoco
 import numpy as np
+from numpy.typing import NDArray
 
 from novaflow_core.scene import RgbdView, Scene
+from novaflow_perception.core.capture import CaptureLimits, RawView, assemble
 from novaflow_sim.backends import layout
 from novaflow_sim.backends.cell import Cell
 from novaflow_sim.backends.rendering import Renderer, camera_model
 from novaflow_sim.core.calibration import miscalibrated
 from novaflow_sim.core.depth_sensor import ColourSensor, DepthNoise, DepthSensor
 from novaflow_sim.core.settings import CellSettings
+
+DEPTH_FRAMES = 5  # perception_node's default
 
 INSTRUCTIONS = {
     "cup": "put the cup on the saucer",
@@ -53,3 +57,39 @@ def cell_scene(task: str, seed: int, width: int = 1280, height: int = 720) -> Sc
         pose,
     )
     return Scene(f"{task}_{seed}", "base", (view,))
+
+
+def captured_view(
+    colour: NDArray[np.uint8],
+    depth_m: NDArray[np.float32],
+    colour_sensor: ColourSensor,
+    depth_sensor: DepthSensor,
+    T_planning_camera: NDArray[np.float64],
+    stamp_ns: int,
+) -> RgbdView:
+    """What perception_node captures of a rendered image: noisy, several depth frames merged.
+
+    Args:
+        colour: (H, W, 3) RGB as rendered.
+        depth_m: (H, W) as rendered [m].
+        colour_sensor: Its noise.
+        depth_sensor: Its noise.
+        T_planning_camera: (4, 4) the camera's pose as it is published.
+        stamp_ns: Of the images [ns].
+    """
+    frames = []
+    for _ in range(DEPTH_FRAMES):
+        raw = depth_sensor.measure(depth_m).astype(np.float32) * np.float32(0.001)
+        raw[raw == 0] = np.nan
+        frames.append(raw)
+    model = camera_model(colour.shape[1], colour.shape[0])
+    raw_view = RawView(
+        "camera",
+        "camera_color_optical_frame",
+        stamp_ns,
+        colour_sensor.measure(colour),
+        frames,
+        model,
+        model,
+    )
+    return assemble(raw_view, T_planning_camera, stamp_ns, CaptureLimits())

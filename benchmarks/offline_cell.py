@@ -13,16 +13,16 @@ from typing import Any
 
 import mujoco
 import numpy as np
+from cell_views import captured_view
 from numpy.typing import NDArray
 
 from novaflow_core.errors import Code, ExecutionError
 from novaflow_core.scene import Scene
 from novaflow_executor.core.driver import ArmState, JawTable
 from novaflow_executor.core.plan import JointTrajectory
-from novaflow_perception.core.capture import CaptureLimits, RawView, assemble
 from novaflow_sim.backends.cell import Cell
 from novaflow_sim.backends.layout import apply_looks, layout_of, true_camera_pose
-from novaflow_sim.backends.rendering import Renderer, camera_model
+from novaflow_sim.backends.rendering import Renderer
 from novaflow_sim.backends.scene import TIMESTEP_S
 from novaflow_sim.core import objects, robot_model
 from novaflow_sim.core.arm_controller import Outcome
@@ -35,7 +35,6 @@ Float = NDArray[np.float64]
 Frame = Callable[[NDArray[np.uint8], NDArray[np.uint16], float], None]
 
 _TICK_S = 0.01
-_DEPTH_FRAMES = 5  # perception_node's default
 _JAWS = JawTable((0.0, 0.2, 0.4, 0.6, 0.7929), (0.0850, 0.0664, 0.0455, 0.0232, 0.0))
 _HISTORY = 400
 
@@ -55,7 +54,7 @@ class OfflineCell:
         self.cell = Cell(task, seed)
         apply_looks(self.cell.model, layout_of(self.cell.model, task, seed))
         size = s.image_width, s.image_height
-        self._renderer, self._camera = Renderer(self.cell.model, *size), camera_model(*size)
+        self._renderer = Renderer(self.cell.model, *size)
         noise = DepthNoise(
             sigma_m=s.depth_noise_m,
             edge_hole_rate=s.depth_edge_hole_rate,
@@ -100,22 +99,14 @@ class OfflineCell:
     def capture(self, name: str) -> Scene:
         """What perception_node captures now."""
         colour, depth = self._rendered()
-        frames = []
-        for _ in range(_DEPTH_FRAMES):
-            raw = self._depth_sensor.measure(depth).astype(np.float32) * np.float32(0.001)
-            raw[raw == 0] = np.nan
-            frames.append(raw)
-        stamp_ns = int(self.time_s * 1e9)
-        raw_view = RawView(
-            "camera",
-            "camera_color_optical_frame",
-            stamp_ns,
-            self._colour_sensor.measure(colour),
-            frames,
-            self._camera,
-            self._camera,
+        view = captured_view(
+            colour,
+            depth,
+            self._colour_sensor,
+            self._depth_sensor,
+            self.published,
+            int(self.time_s * 1e9),
         )
-        view = assemble(raw_view, self.published, stamp_ns, CaptureLimits())
         return Scene(name, robot_model.BASE_FRAME, (view,))
 
     def _rendered(self) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:

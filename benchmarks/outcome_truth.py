@@ -23,6 +23,7 @@ from pathlib import Path
 import cv2
 import mujoco
 import numpy as np
+from cell_views import captured_view
 from numpy.typing import NDArray
 from outcome_endings import Ending, endings, planned
 
@@ -32,12 +33,11 @@ from novaflow_core.grounding import Grounding
 from novaflow_core.scene import RgbdView, Scene
 from novaflow_core.se3 import apply, exp_so3, from_rt, inverse
 from novaflow_perception.backends.tabletop import TabletopGrounder
-from novaflow_perception.core.capture import CaptureLimits, RawView, assemble
 from novaflow_perception.core.instruction import parse
 from novaflow_perception.core.outcome import observe
 from novaflow_sim.backends.cell import Cell
 from novaflow_sim.backends.layout import apply_looks, layout_of, true_camera_pose
-from novaflow_sim.backends.rendering import Renderer, camera_model
+from novaflow_sim.backends.rendering import Renderer
 from novaflow_sim.core import objects, robot_model
 from novaflow_sim.core.calibration import miscalibrated
 from novaflow_sim.core.depth_sensor import ColourSensor, DepthNoise, DepthSensor
@@ -46,7 +46,6 @@ from novaflow_sim.core.settings import CellSettings
 
 Float = NDArray[np.float64]
 
-_DEPTH_FRAMES = 5  # perception_node's default
 _STAMP_NS = 10**9
 _SETTLE_STEPS, _MOST_STEPS = 250, 1500
 _STILL_M_S = 0.002
@@ -101,7 +100,6 @@ class Stage:
         self.cell = Cell(task, self.settings.seed)
         size = self.settings.image_width, self.settings.image_height
         self.renderer = Renderer(self.cell.model, *size)
-        self.camera = camera_model(*size)
         self._lights = self.cell.model.light_diffuse.copy()
         self._headlight = self.cell.model.vis.headlight.diffuse.copy()
 
@@ -200,21 +198,9 @@ class Stage:
         mujoco.mj_kinematics(model, data)
         mujoco.mj_camlight(model, data)
         colour, depth = self.renderer.render(data)
-        frames = []
-        for _ in range(_DEPTH_FRAMES):
-            raw = self._depth_sensor.measure(depth).astype(np.float32) * np.float32(0.001)
-            raw[raw == 0] = np.nan
-            frames.append(raw)
-        raw_view = RawView(
-            "camera",
-            "camera_color_optical_frame",
-            _STAMP_NS,
-            self._colour_sensor.measure(colour),
-            frames,
-            self.camera,
-            self.camera,
+        return captured_view(
+            colour, depth, self._colour_sensor, self._depth_sensor, self._published, _STAMP_NS
         )
-        return assemble(raw_view, self._published, _STAMP_NS, CaptureLimits())
 
     def _flow(
         self,

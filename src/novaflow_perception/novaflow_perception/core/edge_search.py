@@ -13,6 +13,7 @@ Image = NDArray[np.float32]
 
 _BLUR_PX = 0.8
 _ROUNDS = 8
+_FLANK = 0.6  # of a peak: what is lower is not part of it
 
 
 def smooth_colours(view: RgbdView) -> Image:
@@ -41,6 +42,23 @@ def changes_along(image: Image, lines: Float, width: int) -> Float:
     )
     change = np.linalg.norm(colours[:, 2 * width :] - colours[:, : -2 * width], axis=2)
     return np.asarray(cv2.blur(change, (1, 5)), float)
+
+
+def edge_places(change: Float, best: NDArray[np.int_], width: int) -> Float:
+    """Where edges lie, in steps: the middle of the change around peaks (N,), which may be flat.
+
+    Args:
+        change: (N, S), as of `changes_along`.
+        best: (N,) step of a peak in each row.
+        width: As of `changes_along`; a sharp edge is flat over twice this.
+    """
+    near = best[:, None] + np.arange(-2 * width, 2 * width + 1)
+    inside = (near >= 0) & (near < change.shape[1])
+    rows = np.arange(len(best))
+    weight = np.where(inside, change[rows[:, None], np.clip(near, 0, change.shape[1] - 1)], 0.0)
+    # Only what belongs to this peak: another edge may lie beside it.
+    weight = np.maximum(weight - _FLANK * change[rows, best][:, None], 0.0)
+    return np.asarray((weight * near).sum(axis=1) / weight.sum(axis=1))
 
 
 def robust_solution(

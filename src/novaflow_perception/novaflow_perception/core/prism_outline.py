@@ -16,6 +16,7 @@ from novaflow_core.scene import Plane, RgbdView
 from novaflow_perception.core.edge_search import (
     Image,
     changes_along,
+    edge_places,
     robust_solution,
     smooth_colours,
 )
@@ -30,6 +31,7 @@ _LEAST_REACH_PX = 2.0
 _STEP_PX = 0.25
 _CLEAR_SHARE = 0.45  # of the strongest change across an edge
 _MIN_CONTRAST = 6.0
+_MOST = 0.85  # of the outline must be found: sharp ones are found whole
 _ROBUST_PX = 0.7
 _PROBE = np.array([2e-4, 2e-4, 2e-3, 2e-4, 2e-4])  # m, m, rad, m, m
 
@@ -73,7 +75,8 @@ def fit_outline(view: RgbdView, support: Plane, first: Rectangle) -> Rectangle |
             )
             values.append(off)
             weights.append(weight)
-        if len(rows) < 4:
+        # Nearly all of a clear outline is seen as lines; where it is not, something else was found.
+        if sum(len(value) for value in values) < _MOST * _SAMPLES * len(hull):
             return None
         change, error_px = robust_solution(
             np.concatenate(rows), np.concatenate(values), np.concatenate(weights), _ROBUST_PX
@@ -127,7 +130,7 @@ def _across(
     good = height > _MIN_CONTRAST
     if good.sum() < _SAMPLES // 3:
         return None
-    off = steps[width + best][good]
+    off = (edge_places(change, best, width) + width)[good] * _STEP_PX - reach_px
     # One edge has one line: what is far from most of it belongs to something else.
     near = np.abs(off - np.median(off)) < max(1.5, 0.4 * reach_px)
     return share[good][near], normal, off[near], np.minimum(height[good][near], 60.0)

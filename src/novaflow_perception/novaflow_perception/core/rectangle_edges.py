@@ -16,6 +16,7 @@ from novaflow_core.scene import Plane, RgbdView
 from novaflow_perception.core.edge_search import (
     Image,
     changes_along,
+    edge_places,
     robust_solution,
     smooth_colours,
 )
@@ -142,11 +143,7 @@ def _side(
     good = height > _MIN_CONTRAST
     if good.sum() < _SAMPLES // 4:
         return None
-    left = change[np.arange(len(best)), np.maximum(best - 1, 0)]
-    right = change[np.arange(len(best)), np.minimum(best + 1, change.shape[1] - 1)]
-    bend = left - 2 * height + right
-    part = np.where(np.abs(bend) > 1e-6, 0.5 * (left - right) / np.where(bend == 0, 1, bend), 0.0)
-    at = (best + width + np.clip(part, -0.5, 0.5)) / (count - 1)
+    at = (edge_places(change, best, width) + width) / (count - 1)
     off = (2 * at - 1) * reach_m
     return along[good], off[good], np.minimum(height[good], 40.0)
 

@@ -113,7 +113,7 @@ def test_on_coarse_pixels_and_a_restless_pattern_an_outline_is_right_or_refused(
     yaw = float(np.arctan2(way[1], way[0]))
     first = Rectangle(true + np.array([0.002, -0.0015]), np.array([0.021, 0.024]), yaw + 0.03, 0.07)
     found = fit_outline(scene.main, support, first)
-    assert found is None or np.linalg.norm(found.centre - true) < 0.003
+    assert found is None or np.linalg.norm(found.centre - true) < 0.0015
 
 
 def test_an_outline_that_is_not_there_is_not_found() -> None:
@@ -121,8 +121,7 @@ def test_an_outline_that_is_not_there_is_not_found() -> None:
     support = grounding.support
     beside = support.basis() @ [0.5, 0.20, 0.0]
     first = Rectangle(beside, np.array([0.02, 0.025]), 0.3, 0.07)
-    found = fit_outline(scene.main, support, first)
-    assert found is None or found.error_m > 0.0008
+    assert fit_outline(scene.main, support, first) is None
 
 
 def test_without_an_opening_there_is_no_fit() -> None:
