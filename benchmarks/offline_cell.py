@@ -28,6 +28,7 @@ from novaflow_sim.core import objects, robot_model
 from novaflow_sim.core.arm_controller import Outcome
 from novaflow_sim.core.calibration import miscalibrated
 from novaflow_sim.core.depth_sensor import ColourSensor, DepthNoise, DepthSensor
+from novaflow_sim.core.disturbance import NONE
 from novaflow_sim.core.joint_path import JointPath
 from novaflow_sim.core.settings import CellSettings
 
@@ -44,14 +45,15 @@ class OfflineCell:
 
     Attributes:
         on_frame: Told of every camera frame: colour, depth [mm] and its time [s].
-        on_tick: Told after every 10 ms of physics.
     """
 
-    def __init__(self, task: str, seed: int, *, image_hz: float = 10.0) -> None:
+    def __init__(
+        self, task: str, seed: int, *, image_hz: float = 10.0, disturb: str = NONE
+    ) -> None:
         """Build the cell, its renderer and its sensors."""
         s = self.settings = CellSettings(task=task, seed=seed)
         self.task, self.seed = task, seed
-        self.cell = Cell(task, seed)
+        self.cell = Cell(task, seed, disturb=disturb)
         apply_looks(self.cell.model, layout_of(self.cell.model, task, seed))
         size = s.image_width, s.image_height
         self._renderer = Renderer(self.cell.model, *size)
@@ -66,7 +68,6 @@ class OfflineCell:
         self.published = miscalibrated(actual, s.extrinsic_error_m, s.extrinsic_error_deg, seed)
         self.camera_error = self.published @ np.linalg.inv(actual)  # p_seen = camera_error @ p
         self.on_frame: Frame | None = None
-        self.on_tick: Callable[[], None] = lambda: None
         self._period_s, self._due_s = 1.0 / image_hz, 0.0
         self._joints: deque[tuple[float, Float]] = deque(maxlen=_HISTORY)
         self._reading = self.cell.advance(1)
@@ -86,7 +87,6 @@ class OfflineCell:
         for _ in range(max(1, round(duration_s / _TICK_S))):
             self._reading = self.cell.advance(round(_TICK_S / TIMESTEP_S))
             self._joints.append((self.time_s, self._reading.position[:-1].copy()))
-            self.on_tick()
             if self.on_frame is not None and self.time_s >= self._due_s:
                 self._due_s = self.time_s + self._period_s - 1e-6
                 colour, depth = self._rendered()

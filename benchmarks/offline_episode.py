@@ -1,7 +1,7 @@
 """Whole episodes without a graph: perception, imagination, planning and execution in one process.
 
     python benchmarks/offline_episode.py 1000:1010 [--tasks cup insert] [--open-loop]
-                                         [--disturb push|slip] [--json FILE]
+                                         [--disturb push|slip|obstacle] [--json FILE]
 
 For trying things out: one unspoiled candidate, no judge, no guard, no DDS, and simulated time that
 runs as fast as the machine allows (about 10 s an episode on one core). What counts is `novaflow
@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import Any
 
 import cv2
-import mujoco
 import numpy as np
 from offline_cell import OfflineCell
 
@@ -27,7 +26,7 @@ from novaflow_core import se3
 from novaflow_core.errors import NovaflowError
 from novaflow_executor.core.closed_loop import ClosedLoop, FollowTask
 from novaflow_executor.core.execution import ExecutionLimits, PlanRunner
-from novaflow_executor.core.plan import Phase, Segment
+from novaflow_executor.core.plan import Phase
 from novaflow_executor.core.planner import MotionPlanner
 from novaflow_executor.core.sight import Sighting
 from novaflow_executor.core.validator import PlanValidator
@@ -42,6 +41,7 @@ from novaflow_perception.core.instruction import parse
 from novaflow_perception.core.tracking import ObjectTracker
 from novaflow_sim.core import objects
 from novaflow_sim.core.description import urdf
+from novaflow_sim.core.disturbance import KINDS, NONE
 from novaflow_sim.core.scoring import score
 
 ROBOT = Path(__file__).resolve().parents[1] / "src/novaflow_executor/config/fr3_robotiq.yaml"
@@ -82,57 +82,12 @@ class Eyes:
         self.errors_m.append(float(away))
 
 
-class Disturbance:
-    """Displaces the object, once: before the grasp (push), or in the fingers (slip)."""
-
-    def __init__(self, cell: OfflineCell, kind: str, seed: int) -> None:
-        """Draw what will happen."""
-        self._cell, self._kind = cell, kind
-        random = np.random.default_rng([seed, 77])
-        angle = random.uniform(0, 2 * np.pi)
-        self._way = random.uniform(0.010, 0.020) * np.array([np.cos(angle), np.sin(angle), 0.0])
-        self._turn = np.radians(random.uniform(3, 8)) * random.choice([-1, 1])
-        self._when = random.uniform(0.3, 0.7)
-        self.phase = ""
-        self._since_s = 0.0
-        self.done = not kind
-
-    def segment(self, segment: Segment) -> None:
-        """Told at the start of every segment."""
-        self.phase, self._since_s = segment.name, self._cell.time_s
-
-    def tick(self) -> None:
-        """Told every 10 ms of physics."""
-        cell = self._cell.cell
-        if self.done:
-            return
-        joint = cell.model.joint(f"{objects.TASKS[self._cell.task].target.name}_free")
-        at = int(joint.qposadr[0])
-        late = self._cell.time_s - self._since_s
-        if self._kind == "push" and self.phase == "reach" and late > self._when:
-            cell.data.qpos[at : at + 3] += self._way
-            self.done = True
-        elif self._kind == "slip" and self.phase == "carry" and late > self._when:
-            tcp = cell.tcp()
-            # Along the pads' faces, where friction is all that holds.
-            cell.data.qpos[at : at + 3] += (
-                0.5
-                * np.linalg.norm(self._way)
-                * (tcp[:3, 1] * np.sign(self._turn) + 0.3 * tcp[:3, 2])
-            )
-            turn, now, out = np.zeros(4), cell.data.qpos[at + 3 : at + 7].copy(), np.zeros(4)
-            mujoco.mju_axisAngle2Quat(turn, tcp[:3, 0], self._turn)
-            mujoco.mju_mulQuat(out, turn, now)
-            cell.data.qpos[at + 3 : at + 7] = out
-            self.done = True
-
-
 def episode(
     planner: MotionPlanner, validator: PlanValidator, task: str, seed: int, chosen: Any
 ) -> dict[str, Any]:
     """Run one; returns what happened."""
     began = time.monotonic()
-    cell = OfflineCell(task, seed)
+    cell = OfflineCell(task, seed, disturb=chosen.disturb)
     row: dict[str, Any] = {"task": task, "seed": seed, "code": "OK"}
     runner = None
     try:
@@ -152,14 +107,12 @@ def episode(
         plan = planner.plan(cloud, obstacles, candidate, cell.state().q, fits=fits)
         row["plan_s"] = time.monotonic() - planned
         eyes = Eyes(cell, ObjectTracker(scene, grounding))
-        disturbance = Disturbance(cell, chosen.disturb, seed)
-        cell.on_tick = disturbance.tick
         runner = PlanRunner(
             cell,
             lambda part, q: validator.check(part, q, obstacles),
             Calm(),
             ExecutionLimits(own_gap_s=1e9),
-            lambda segment, _share: disturbance.segment(segment),
+            lambda _segment, _share: None,
             lambda: cell.time_s,
             cell.advance,
         )
@@ -172,7 +125,7 @@ def episode(
                 loop.run(plan)
         finally:
             row["corrections"] = [c.text for c in loop.corrections]
-            row["regrasps"], row["disturbed"] = loop.regrasps, disturbance.done
+            row["regrasps"], row["disturbed"] = loop.regrasps, cell.cell.disturbance.done
             row["track_mm"] = round(1e3 * float(np.median(eyes.errors_m)), 2)
         cell.advance(0.5)
     except NovaflowError as error:
@@ -180,6 +133,7 @@ def episode(
         row["phase"] = Phase(runner.phase).name if runner is not None else ""
     truth = score(task, cell.cell.truth())
     row |= {"scored": truth.success, "failed": list(truth.failed)}
+    row["obstacle_contact_s"] = round(cell.cell.obstacle_contact_s, 3)
     row |= {key: round(value, 4) for key, value in truth.numbers.items()}
     row["wall_s"] = round(time.monotonic() - began, 1)
     cell.close()
@@ -192,7 +146,7 @@ def main() -> int:
     options.add_argument("seeds", help="half-open range A:B")
     options.add_argument("--tasks", nargs="+", choices=list(objects.TASKS), default=["insert"])
     options.add_argument("--open-loop", action="store_true")
-    options.add_argument("--disturb", choices=["", "push", "slip"], default="")
+    options.add_argument("--disturb", choices=KINDS, default=NONE)
     options.add_argument("--json", type=Path, help="write the rows there")
     chosen = options.parse_args()
     cv2.setNumThreads(1)
@@ -204,7 +158,7 @@ def main() -> int:
         for seed in range(first, last):
             row = episode(planner, validator, task, seed, chosen)
             rows.append(row)
-            print(json.dumps({k: v for k, v in row.items() if v not in ([], "")}), flush=True)
+            print(json.dumps({k: v for k, v in row.items() if v not in ([], "", 0.0)}), flush=True)
         mine = [row for row in rows if row["task"] == task]
         print(f"{task}: {sum(row['scored'] for row in mine)} of {len(mine)}", flush=True)
     if chosen.json:

@@ -45,6 +45,9 @@ ARGUMENTS = [
     DeclareLaunchArgument("config", default_value=CONFIG, description="parameter file"),
     DeclareLaunchArgument("grounding", default_value="tabletop", description="grounding backend"),
     DeclareLaunchArgument("video", default_value="storyboard", description="video backend"),
+    DeclareLaunchArgument(
+        "video_path", default_value="", description="for video:=file: a video, or a folder of them"
+    ),
     DeclareLaunchArgument("prompt", default_value="template", description="prompt backend"),
     DeclareLaunchArgument("selection", default_value="critic", description="selection backend"),
     DeclareLaunchArgument(
@@ -78,6 +81,12 @@ ARGUMENTS = [
         description="what stands on the simulated table",
     ),
     DeclareLaunchArgument("seed", default_value="1000", description="of the simulated placements"),
+    DeclareLaunchArgument(
+        "disturb",
+        default_value="none",
+        choices=["none", "push", "slip", "obstacle"],
+        description="what goes wrong on purpose in the simulated cell",
+    ),
     DeclareLaunchArgument("width", default_value="1280", description="of the images [px]"),
     DeclareLaunchArgument("height", default_value="720", description="of the images [px]"),
     DeclareLaunchArgument("rate", default_value="10.0", description="of the simulated camera [Hz]"),
@@ -116,8 +125,8 @@ def product_node(package, executable, *, respawn=True, prefix=None, **parameters
 def pipeline():
     """Perception, generation, selection and task; the group keeps its arguments to itself."""
     forwarded = [
-        "config", "grounding", "video", "prompt", "selection", "on_vlm_failure", "candidates",
-        "record", "approve",
+        "config", "grounding", "video", "video_path", "prompt", "selection", "on_vlm_failure",
+        "candidates", "record", "approve",
     ]  # fmt: skip
     return GroupAction(
         [
@@ -144,6 +153,7 @@ def simulated_cell():
             {
                 "task": typed("task", str),
                 "seed": typed("seed", int),
+                "disturb": typed("disturb", str),
                 "image_width": typed("width", int),
                 "image_height": typed("height", int),
                 "image_rate_hz": typed("rate", float),

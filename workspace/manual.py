@@ -57,6 +57,38 @@ Exit status: 0 only if verdict and scorer agree on success; 1 otherwise; 3 if th
 not complete.
 """,
     ),
+    "bench": (
+        "count how often the simulated tasks succeed",
+        """\
+usage: ./novaflow bench [--tasks cup insert] [--seeds A:B] [--spoiled K] [--open-loop]
+                        [--no-judge] [--imagination storyboard|rendered]
+                        [--disturb none|push|slip|obstacle] [--against DIR] [--json FILE]
+
+Runs every task with every seed in a cell of its own (about 45 s an episode). An episode counts
+as a success only if the product's own verdict and the scorer agree. Ctrl-C ends it; the same
+command goes on where it stopped.
+
+  --tasks NAMES     default: all
+  --seeds A:B       half-open range (default: 1000:1010)
+  --spoiled K       how many candidates to hallucinate (default: 4)
+  --candidates K    how many to imagine (default: 8)
+  --open-loop       carry the plan out without looking
+  --no-judge        take the first candidate instead of a believable one
+  --imagination W   storyboard: the product's own (default); rendered: videos that another
+                    renderer made, with a hand, other light, noise and uneven timing
+  --disturb KIND    push: the thing is displaced by 1 to 2 cm while the arm reaches for it;
+                    slip: it turns and slides between the fingers; obstacle: something stands
+                    on the straight way
+  --out DIR         where episodes, CSV and plot are kept (default: runs/bench)
+  --against DIR     compare with another run over the tasks and seeds that both have
+  --json FILE       per task: trials, successes, false_successes, causes, medians by stage
+  --set name:=value an argument of the launch file
+  --wait S          how long to wait for each graph [s] (default: 90)
+  --timeout S       how long each goal may take [s] (default: 900)
+
+Exit status: 0 if all episodes ran, however they ended; 130 if interrupted.
+""",
+    ),
     "test": (
         "run linters and all tests",
         """\

@@ -20,6 +20,9 @@ ARGUMENTS = [
     ),
     DeclareLaunchArgument("grounding", default_value="tabletop", description="grounding backend"),
     DeclareLaunchArgument("video", default_value="storyboard", description="video backend"),
+    DeclareLaunchArgument(
+        "video_path", default_value="", description="for video:=file: a video, or a folder of them"
+    ),
     DeclareLaunchArgument("prompt", default_value="template", description="prompt backend"),
     DeclareLaunchArgument("selection", default_value="critic", description="selection backend"),
     DeclareLaunchArgument(
@@ -72,7 +75,11 @@ def generate_launch_description():
             *ARGUMENTS,
             product_node("novaflow_perception", "perception_node", grounding=text("grounding")),
             product_node(
-                "novaflow_flowgen", "flowgen_node", video=text("video"), prompt=text("prompt")
+                "novaflow_flowgen",
+                "flowgen_node",
+                video=text("video"),
+                video_path=text("video_path"),
+                prompt=text("prompt"),
             ),
             product_node(
                 "novaflow_flowgen",

@@ -37,6 +37,7 @@ setup(
         ],
         "novaflow.selection": [
             "critic = novaflow_flowgen.core.critic:make_critic",
+            "first = novaflow_flowgen.core.first_choice:make_first_choice",
             "gemini = novaflow_flowgen.backends.gemini:make_gemini_judge",
             "openai = novaflow_flowgen.backends.openai_compatible:make_openai_judge",
         ],

@@ -1,4 +1,4 @@
-"""The command line behind `./novaflow`: `demo`, `do`, `up`, `imagine`, `replay`."""
+"""The command line behind `./novaflow`: `demo`, `do`, `up`, `imagine`, `replay`, `bench`."""
 
 from __future__ import annotations
 
@@ -70,9 +70,61 @@ def parser() -> argparse.ArgumentParser:
     replay.add_argument("--json", type=Path, metavar="FILE", help="write the result as JSON")
     _graph_options(replay, wait_s=60.0)
 
-    for sub in (demo, do, up, imagine, replay):
+    bench = commands.add_parser("bench", help="how often the tasks succeed, over seeds")
+    _bench_options(bench)
+    _graph_options(bench, wait_s=90.0)
+
+    for sub in (demo, do, up, imagine, replay, bench):
         sub.epilog = sub.epilog or EXIT_CODES
     return out
+
+
+def _bench_options(bench: argparse.ArgumentParser) -> None:
+    bench.add_argument(
+        "--tasks",
+        nargs="+",
+        choices=("cup", "insert"),
+        default=["cup", "insert"],
+        help="default: all",
+    )
+    bench.add_argument(
+        "--seeds", type=_seeds, default=range(1000, 1010), metavar="A:B",
+        help="half-open range; default: 1000:1010",
+    )  # fmt: skip
+    bench.add_argument("--open-loop", action="store_true", help="carry plans out blindly")
+    bench.add_argument("--no-judge", action="store_true", help="take the first candidate")
+    bench.add_argument("--candidates", type=_count, default=8, help="per goal; default: 8")
+    bench.add_argument(
+        "--spoiled", type=_natural, default=4, help="of them hallucinated; default: 4"
+    )
+    bench.add_argument(
+        "--imagination",
+        choices=("storyboard", "rendered"),
+        default="storyboard",
+        help="who makes the videos: the product, or an independent renderer; default: storyboard",
+    )
+    bench.add_argument(
+        "--disturb",
+        choices=("none", "slip", "push", "obstacle"),
+        default="none",
+        help="what goes wrong on purpose; default: none",
+    )
+    bench.add_argument("--out", type=Path, metavar="DIR", help="default: bench among the runs")
+    bench.add_argument(
+        "--against", type=Path, metavar="DIR", help="another run's folder, to compare with in pairs"
+    )
+    bench.add_argument("--json", type=Path, metavar="FILE", help="write the counts as JSON")
+
+
+def _seeds(text: str) -> range:
+    first, colon, last = text.partition(":")
+    try:
+        seeds = range(int(first), int(last) if colon else int(first) + 1)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"'{text}' is not of the form A:B") from None
+    if not seeds or seeds[0] < 0:
+        raise argparse.ArgumentTypeError(f"'{text}' holds no seeds")
+    return seeds
 
 
 def _goal_options(command: argparse.ArgumentParser, *, seed: int) -> None:

@@ -44,6 +44,8 @@ ALL_VISIBLE = "all_visible"
 MIN_SUPPORT = "min_support"
 _TRUSTED_CORRELATION = 0.5
 _INLIER_PX = 2.0
+_SEEN = 0.1
+_MIN_OPEN_SHARE = 0.3
 
 
 @dataclass
@@ -56,6 +58,7 @@ class _Work:
     aligner: PixelAligner
     background: BackgroundWatch
     last_frame: Gray
+    seen: NDArray[np.float32]  # of each of the template's points in the last frame, 0..1
     motions: list[Float] = field(default_factory=lambda: [np.eye(4)])
     records: list[StepRecord] = field(default_factory=list)
 
@@ -108,6 +111,7 @@ class PnpLifter:
             request, template, self._make_tracker(),
             PixelAligner(template.alignment.scaled(first), template.alignment, share),
             BackgroundWatch(first, mask, model, steps), first,
+            np.ones(len(template.points), np.float32),
         )  # fmt: skip
 
     def _advance(self, work: _Work, step: int, frame: Gray) -> NDArray[np.float32]:
@@ -124,6 +128,7 @@ class PnpLifter:
         expected = model.project(se3.apply(guess, tracked))
         usable = inside_image(before, model) & inside_image(expected, model)
         usable &= ~_hidden(last, work, tracked, before)
+        usable = _uncovered(usable, work.seen[template.tracked])
         crop = crop_around(np.concatenate([before[usable], expected[usable]]), model)
         offset = np.array([crop[1].start, crop[0].start], float)
         there, ok = work.tracker.track(
@@ -142,17 +147,19 @@ class PnpLifter:
         if aligned is not None and aligned.correlation > _TRUSTED_CORRELATION:
             motion = aligned.T_camera_motion
             work.aligner.learn_background(small, aligned.warp)
+            work.aligner.learn_scatter(aligned)
         agree = np.linalg.norm(model.project(se3.apply(motion, points)) - there, axis=-1)
         here = model.project(se3.apply(motion, template.points))
         work.background.see(step, frame, here)
         work.motions.append(motion)
         work.records.append(_record(template.points, motion, last, usable, agree, aligned))
         work.last_frame = frame
-        return _seen(template, motion, here, aligned)
+        work.seen = _seen(template, motion, here, aligned)
+        return work.seen
 
     def _flow(self, work: _Work, seen: NDArray[np.float32], stats: dict[str, float]) -> LiftResult:
         """Build the flow (T, K) of the points that the filter keeps."""
-        visible = seen > 0.1
+        visible = seen > _SEEN
         share = 1.0 if self._filter == ALL_VISIBLE else 0.5
         kept = visible.mean(axis=0) >= share
         stats["share_kept"] = float(kept.mean())
@@ -213,6 +220,16 @@ def _hidden(motion: Float, work: _Work, points: Float, pixels: Float) -> NDArray
     depth = se3.apply(motion, points[inside])[:, 2]
     out[inside] = depth > work.template.depth_behind[at[:, 1], at[:, 0]] + 0.01
     return out
+
+
+def _uncovered(usable: NDArray[np.bool_], seen: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Leave out points (P,) that something else was in front of, unless too few would remain.
+
+    A hand that carries the object moves with it, at another depth: its tracks agree with one
+    another and pull the pose away little by little.
+    """
+    open_ = usable & (seen > _SEEN)
+    return open_ if open_.sum() >= _MIN_OPEN_SHARE * max(int(usable.sum()), 1) else usable
 
 
 def _record(

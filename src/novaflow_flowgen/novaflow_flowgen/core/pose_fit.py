@@ -27,6 +27,7 @@ _BLUR_PX = 1.0
 _SHRUNK_BLUR_PX = 0.6  # an image that was shrunk is smooth already
 _HIDDEN_M = 0.010  # points this far behind the first frame's depth are taken as hidden
 _MIN_SIGMA = 3.0  # grey levels; below this compression and interpolation rule
+_SCATTER_GROWTH = 1.5  # of one frame's scatter over the last's, at most
 _TRACK_STD_PX = 1.0  # of a track between two frames, when it is weighed against the pixels
 _TRACKS_PER_ERROR = 10.0  # neighbouring tracks share their errors
 _CORRELATED_PX = 12.0  # pixels that share one independent error, after blur and compression
@@ -103,6 +104,7 @@ class Alignment:
         weight: (h, w) of each pixel of the warp's region, 0..1.
         warp: The object at this pose.
         cost: Mean robust misfit, and how far it strays from the tracks.
+        scatter: Of the grey values about what was expected.
     """
 
     T_camera_motion: Float
@@ -112,6 +114,7 @@ class Alignment:
     weight: Image32
     warp: Warp
     cost: float
+    scatter: float
 
 
 @dataclass(frozen=True)
@@ -159,6 +162,7 @@ class PixelAligner:
         u, v, width, height = cv2.boundingRect(hole)
         self._hole = (slice(v, v + height), slice(u, u + width))
         self._learned = False
+        self._scatter_most = np.inf
         points = template.surface.points
         self._probes = points[:: max(1, len(points) // 40)]
         self._centre = points.mean(axis=0)
@@ -213,6 +217,14 @@ class PixelAligner:
                 # So small a step is as good as its linear model: taken without looking again.
                 return self._alignment(best, self._motion_of(twist, best.motion) @ best.motion)
         return self._alignment(best, best.motion)
+
+    def learn_scatter(self, alignment: Alignment) -> None:
+        """Bound the next frame's scatter by this one's.
+
+        A guess that is off scatters much; were that taken for noise, what hides the object would
+        no longer stand out, and would be followed.
+        """
+        self._scatter_most = _SCATTER_GROWTH * alignment.scatter
 
     def _hold(self, fit: TrackFit | None, guess: Float) -> Float:
         """Information (6, 6) of the guess about the object's centre, per metre and radian."""
@@ -293,7 +305,7 @@ class PixelAligner:
         expected = gain * model + bias
         residual = now - expected
         # The scatter is measured once a frame, so that the costs of all trials compare.
-        sigma = known.sigma if known else max(1.4826 * _median(np.abs(residual)), _MIN_SIGMA)
+        sigma = known.sigma if known else min(_scatter(residual), self._scatter_most)
         weight = np.square(1 - np.square(np.minimum(np.abs(residual) / (5.0 * sigma), 1.0)))
 
         design = self._design(
@@ -359,6 +371,7 @@ class PixelAligner:
             full.reshape(trial.covered.shape),
             trial.warp,
             trial.cost,
+            _scatter(trial.now - trial.expected),
         )
 
     def _point_std(self, covariance: Float, motion: Float) -> float:
@@ -371,6 +384,10 @@ class PixelAligner:
 
     def _blurred(self, image: Image32) -> Image32:
         return np.asarray(cv2.GaussianBlur(image, (0, 0), self._blur_px), np.float32)
+
+
+def _scatter(residual: Image32) -> float:
+    return max(1.4826 * _median(np.abs(residual)), _MIN_SIGMA)
 
 
 def _cost(weight: Image32, covered: int, travelled: Float, hold: Float) -> float:

@@ -13,6 +13,7 @@ from novaflow_core.se3 import from_rt
 from novaflow_sim.backends import layout, scene
 from novaflow_sim.core import objects, robot_model
 from novaflow_sim.core.arm_controller import ArmController, Limits
+from novaflow_sim.core.disturbance import NONE, OBSTACLE, Displacement, Disturbance, Observation
 from novaflow_sim.core.gripper_controller import GripperController, GripperLimits
 from novaflow_sim.core.joint_path import JointState
 from novaflow_sim.core.scoring import GRIPPER, TABLE, Truth
@@ -56,10 +57,24 @@ class Cell:
         seed: int,
         limits: Limits | None = None,
         gripper_limits: GripperLimits | None = None,
+        disturb: str = NONE,
     ) -> None:
-        """Load the model and put the objects where `seed` says."""
+        """Load the model and put the objects where `seed` says.
+
+        Args:
+            task: Name of a task.
+            seed: Of the layout.
+            limits: Of the arm's controller.
+            gripper_limits: Of the gripper's controller.
+            disturb: What goes wrong on purpose; a kind of `disturbance`.
+
+        Raises:
+            PlatformError: INVALID_SETTING when the task knows no such disturbance.
+        """
         self.task = task
         self.seed = seed
+        self._disturb = disturb
+        objects.refuse_disturbance(task, disturb)
         self.model = scene.load(task)
         self.data = mujoco.MjData(self.model)
         self._lock = threading.Lock()
@@ -93,9 +108,13 @@ class Cell:
 
     def reset(self, seed: int) -> None:
         """Home the arm, open the gripper and place the objects of a seed."""
-        drawn = layout.layout_of(self.model, self.task, seed)
+        cast = objects.TASKS[self.task]
+        drawn = layout.layout_of(self.model, self.task, seed, self._disturb == OBSTACLE)
         with self._lock:
             self.seed = seed
+            self.disturbance = Disturbance(self._disturb, cast.stream, seed)
+            self._rest_height_m = drawn.placements[cast.target.name].z_m
+            self.obstacle_contact_s = 0.0
             mujoco.mj_resetData(self.model, self.data)
             layout.apply_poses(self.model, self.data, self.task, drawn)
             self.data.qpos[self._q] = robot_model.HOME_RAD
@@ -111,6 +130,8 @@ class Cell:
                 self._control()
                 mujoco.mj_step(self.model, self.data)
                 self._steps += 1
+            if self._disturb != NONE:
+                self._disturb_now(steps)
             self._share()
             d = self.data
             return RobotReading(
@@ -142,6 +163,41 @@ class Cell:
             mujoco.mj_mulM(self.model, self.data, self._inertia_torque, self._acceleration)
             torque = torque + self._inertia_torque[self._v]
         return torque
+
+    # --- what goes wrong on purpose ---
+    def _disturb_now(self, steps: int) -> None:
+        cast = objects.TASKS[self.task]
+        if self._disturb == OBSTACLE:
+            obstacle = cast.obstacle.name
+            if any(self._touching(obstacle, part) for part in (GRIPPER, "arm", cast.target.name)):
+                self.obstacle_contact_s += steps * scene.TIMESTEP_S
+            return
+        target = self.data.body(cast.target.name)
+        seen = Observation(
+            self.time_s,
+            float(np.abs(self.data.qpos[self._q] - robot_model.HOME_RAD).max()),
+            float(target.xpos[2]) - self._rest_height_m,
+            self._touching(cast.target.name, GRIPPER),
+        )
+        if (displacement := self.disturbance.due(seen)) is not None:
+            self._displace(cast.target.name, displacement)
+
+    def _displace(self, name: str, displacement: Displacement) -> None:
+        start = int(self.model.joint(f"{name}_free").qposadr[0])
+        position, rotation = slice(start, start + 3), slice(start + 3, start + 7)
+        qpos, shift = self.data.qpos, displacement.shift_m
+        if displacement.turn_rad:
+            tcp = self.data.site("tcp").xmat.reshape(3, 3)
+            shift = tcp @ shift
+            turn, before = np.zeros(4), qpos[rotation].copy()
+            mujoco.mju_axisAngle2Quat(turn, tcp[:, 0].copy(), displacement.turn_rad)
+            mujoco.mju_mulQuat(qpos[rotation], turn, before)
+        qpos[position] += shift
+
+    def _touching(self, a: str, b: str) -> bool:
+        pairs = self.model.geom_bodyid[self.data.contact.geom]
+        wanted = {a, b}
+        return any({self._names[i], self._names[j]} == wanted for i, j in pairs)
 
     def _share(self) -> None:
         d = self.data

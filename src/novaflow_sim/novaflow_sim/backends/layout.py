@@ -24,9 +24,10 @@ def true_camera_pose(model: mujoco.MjModel) -> NDArray[np.float64]:
     return from_rt(rotation.reshape(3, 3) @ np.diag([1.0, -1.0, -1.0]), camera.pos)
 
 
-def layout_of(model: mujoco.MjModel, task: str, seed: int) -> Layout:
-    """Layout of a seed for the model's camera."""
-    return draw_layout(task, seed, camera_model(*REFERENCE_SIZE), true_camera_pose(model))
+def layout_of(model: mujoco.MjModel, task: str, seed: int, obstacle: bool = False) -> Layout:
+    """Layout of a seed for the model's camera; `obstacle` puts something in the way."""
+    camera = camera_model(*REFERENCE_SIZE)
+    return draw_layout(task, seed, camera, true_camera_pose(model), obstacle=obstacle)
 
 
 def apply_looks(model: mujoco.MjModel, layout: Layout) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import mujoco
 import numpy as np
 from mujoco.gl_context import GLContext
@@ -43,8 +45,17 @@ class Renderer:
         self._rgb = np.empty((height, width, 3), np.uint8)
         self._z = np.empty((height, width), np.float32)
 
-    def render(self, data: mujoco.MjData) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
-        """Return colour (H, W, 3) RGB and depth (H, W) [m]; row 0 is the top."""
+    def render(
+        self,
+        data: mujoco.MjData,
+        add: Callable[[mujoco.MjvScene], None] | None = None,
+    ) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+        """Return colour (H, W, 3) RGB and depth (H, W) [m]; row 0 is the top.
+
+        Args:
+            data: State to show.
+            add: Puts further geoms into the picture.
+        """
         # Always: destroying any other context silently unbinds this one, and renders become no-ops.
         self._gl.make_current()
         mujoco.mjv_updateScene(
@@ -56,6 +67,8 @@ class Renderer:
             mujoco.mjtCatBit.mjCAT_ALL,
             self._scene,
         )
+        if add is not None:
+            add(self._scene)
         mujoco.mjr_render(self._rect, self._scene, self._context)
         mujoco.mjr_readPixels(self._rgb, self._z, self._rect, self._context)
         near, far = self._near, self._far

@@ -7,6 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from novaflow_core.errors import Code, PlatformError
+from novaflow_sim.core.disturbance import KINDS, NONE
+
 MUG_RADIUS_M = 0.040
 MUG_HEIGHT_M = 0.095
 MUG_WALL_M = 0.004
@@ -81,11 +84,33 @@ class TaskObjects:
         """All objects, target first."""
         return (self.target, self.reference, *self.distractors)
 
+    @property
+    def obstacle(self) -> Prop:
+        """What stands in the way when something is to stand there: the tallest distractor."""
+        return max(self.distractors, key=lambda prop: prop.height_m)
+
 
 TASKS = {
     "cup": TaskObjects(0, "put the cup on the saucer", CUP, SAUCER, (CAN, CARTON)),
     "insert": TaskObjects(1, "insert the yellow block into the socket", BLOCK, SOCKET, (CAN, CUBE)),
 }
+
+DISTURBANCES = {"cup": KINDS, "insert": KINDS}
+
+
+def refuse_disturbance(task: str, kind: str) -> None:
+    """Say when a task knows no such disturbance.
+
+    Raises:
+        PlatformError: INVALID_SETTING.
+    """
+    known = DISTURBANCES.get(task, (NONE,))
+    if kind not in known:
+        raise PlatformError(
+            Code.INVALID_SETTING,
+            f"task {task} cannot be disturbed by '{kind}'; it knows {', '.join(known)}",
+        )
+
 
 CUP_LOOKS = ("cup_red", "cup_blue", "cup_green")
 SAUCER_LOOKS = ("saucer_white", "saucer_cream")

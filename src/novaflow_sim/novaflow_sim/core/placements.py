@@ -16,6 +16,7 @@ from novaflow_sim.core.objects import CUP_LOOKS, SAUCER_LOOKS, TASKS, Prop
 REACH_M = (0.40, 0.62)
 Y_RANGE_M = (-0.26, 0.26)
 APART_M = (0.15, 0.30)
+APART_WITH_OBSTACLE_M = (0.25, 0.45)
 IMAGE_MARGIN_PX = 12.0
 _TRIES = 4000
 
@@ -46,7 +47,12 @@ class Layout:
 
 
 def draw_layout(
-    task: str, seed: int, camera: CameraModel, T_base_camera: NDArray[np.float64]
+    task: str,
+    seed: int,
+    camera: CameraModel,
+    T_base_camera: NDArray[np.float64],
+    *,
+    obstacle: bool = False,
 ) -> Layout:
     """Draw the layout of a seed.
 
@@ -55,6 +61,7 @@ def draw_layout(
         seed: Any non-negative number; equal seeds give equal layouts.
         camera: Intrinsics.
         T_base_camera: (4, 4) pose of the camera's optical frame.
+        obstacle: Stand the tallest distractor half way between target and reference.
 
     Raises:
         PlatformError: INTERNAL when no layout was found.
@@ -66,7 +73,12 @@ def draw_layout(
     saucer_look = str(rng.choice(SAUCER_LOOKS))
     for _ in range(_TRIES):
         placements = {prop.name: _draw(prop, rng) for prop in cast.props}
-        if _acceptable(cast.props, placements, camera, T_camera_base):
+        if obstacle:
+            placements[cast.obstacle.name] = _half_way(
+                placements[cast.target.name], placements[cast.reference.name], cast.obstacle
+            )
+        apart_m = APART_WITH_OBSTACLE_M if obstacle else APART_M
+        if _acceptable(cast.props, placements, camera, T_camera_base, apart_m):
             return Layout(placements, cup_look, saucer_look)
     raise PlatformError(Code.INTERNAL, f"found no layout of {task} for seed {seed}")
 
@@ -83,15 +95,22 @@ def _draw(prop: Prop, rng: np.random.Generator) -> Placement:
     )
 
 
+def _half_way(a: Placement, b: Placement, prop: Prop) -> Placement:
+    return Placement(
+        (a.x_m + b.x_m) / 2, (a.y_m + b.y_m) / 2, prop.rest_height_m, a.yaw_rad + b.yaw_rad
+    )
+
+
 def _acceptable(
     props: tuple[Prop, ...],
     placements: dict[str, Placement],
     camera: CameraModel,
     T_camera_base: NDArray[np.float64],
+    apart_m: tuple[float, float],
 ) -> bool:
     target, reference = (placements[p.name] for p in props[:2])
     apart = np.hypot(target.x_m - reference.x_m, target.y_m - reference.y_m)
-    if not APART_M[0] <= apart <= APART_M[1]:
+    if not apart_m[0] <= apart <= apart_m[1]:
         return False
     boxes = []
     for k, a in enumerate(props):

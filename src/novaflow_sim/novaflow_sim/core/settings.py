@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from novaflow_core.settings import setting
+from novaflow_sim.core.disturbance import KINDS, NONE
 
 
 @dataclass(frozen=True)
@@ -13,6 +14,9 @@ class CellSettings:
 
     task: str = setting("cup", "Which objects are on the table.", choices=("cup", "insert"))
     seed: int = setting(1000, "Decides placements and looks.", low=0)
+    disturb: str = setting(
+        NONE, "What goes wrong on purpose while the arm moves, for benchmarks.", choices=KINDS
+    )
     scorer_domain: int = setting(
         -1,
         "DDS domain of the scorer; -1 takes NOVAFLOW_SCORER_DOMAIN, else the product's plus one.",

@@ -57,7 +57,7 @@ class CellNode(Node):
             goal_tolerance=np.full(count, s.goal_tolerance),
             goal_time_s=s.goal_time_s,
         )
-        self._cell = Cell(s.task, s.seed, limits)
+        self._cell = Cell(s.task, s.seed, limits, disturb=s.disturb)
         published = miscalibrated(
             true_camera_pose(self._cell.model),
             s.extrinsic_error_m,

@@ -3,8 +3,9 @@
 Node `scorer`:
   - parameter `seed` (int): what `/scorer/reset` places; set it through `/scorer/set_parameters`.
   - `/scorer/reset` (Trigger): homes the arm, opens the gripper, places the objects of `seed`.
-  - `/scorer/score` (Trigger): JSON {task, seed, success, failed: [why], numbers: {...}}; `success`
-    of the response says that the call worked, not that the task did.
+  - `/scorer/score` (Trigger): JSON {task, seed, success, failed: [why], numbers: {...},
+    disturbed, obstacle_contact_s}; `success` of the response says that the call worked, not that
+    the task did.
   - `/scorer/truth` (Trigger): JSON of poses, contacts, TCP, joint velocities and pace.
 """
 
@@ -75,7 +76,13 @@ class Scorer:
 
     def _score(self) -> dict[str, Any]:
         verdict = score(self._cell.task, self._cell.truth())
-        return {"task": self._cell.task, "seed": self._cell.seed, **asdict(verdict)}
+        return {
+            "task": self._cell.task,
+            "seed": self._cell.seed,
+            "disturbed": self._cell.disturbance.done,
+            "obstacle_contact_s": self._cell.obstacle_contact_s,
+            **asdict(verdict),
+        }
 
     def _reset(self) -> dict[str, Any]:
         parameter: Parameter = self._node.get_parameter("seed")
