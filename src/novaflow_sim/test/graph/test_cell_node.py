@@ -57,9 +57,12 @@ class Client:
         self.context = Context()
         rclpy.init(context=self.context, domain_id=domain)
         self.node = rclpy.create_node("probe", context=self.context)
-        self.executor = rclpy.executors.MultiThreadedExecutor(2, context=self.context)
+        self.executor = rclpy.executors.SingleThreadedExecutor(context=self.context)
         self.executor.add_node(self.node)
         self.received: dict[str, list[Any]] = {}
+        # They live as long as the node: rclpy may raise in spin() what is destroyed beside it.
+        self._actions: dict[str, ActionClient] = {}
+        self._failure: BaseException | None = None
         self._thread = threading.Thread(target=self._spin, daemon=True)
         self._thread.start()
 
@@ -68,6 +71,15 @@ class Client:
             self.executor.spin()
         except rclpy.executors.ExternalShutdownException:
             return
+        except BaseException as error:
+            self._failure = error
+            raise
+
+    def action(self, action_type: Any, name: str) -> ActionClient:
+        if name not in self._actions:
+            self._actions[name] = ActionClient(self.node, action_type, name)
+        assert self._actions[name].wait_for_server(timeout_sec=PATIENCE_S), name
+        return self._actions[name]
 
     def listen(self, message_type: Any, topic: str, *, latched: bool = False) -> None:
         qos = QoSProfile(depth=50, reliability=ReliabilityPolicy.BEST_EFFORT)
@@ -77,16 +89,26 @@ class Client:
         self.node.create_subscription(message_type, topic, store.append, qos)
 
     def last(self, topic: str) -> Any:
-        wait_until(lambda: self.received[topic], PATIENCE_S, topic)
+        self.wait(lambda: self.received[topic], PATIENCE_S, topic)
         return self.received[topic][-1]
 
-    def result(self, future: Any, timeout_s: float = 30.0) -> Any:
-        wait_until(future.done, timeout_s, "an answer")
+    def result(self, future: Any, timeout_s: float = PATIENCE_S) -> Any:
+        self.wait(future.done, timeout_s, "an answer")
         return future.result()
+
+    def wait(self, condition: Callable[[], Any], timeout_s: float, what: str) -> None:
+        """Wait for what this node must read: a probe that reads no more says so itself."""
+
+        def over() -> Any:
+            if self._failure is not None:
+                raise AssertionError("the probe stopped reading") from self._failure
+            return condition()
+
+        wait_until(over, timeout_s, what)
 
     def call(self, service_type: Any, name: str, request: Any) -> Any:
         client = self.node.create_client(service_type, name)
-        assert client.wait_for_service(timeout_sec=30.0), name
+        assert client.wait_for_service(timeout_sec=PATIENCE_S), name
         return self.result(client.call_async(request))
 
     def close(self) -> None:
@@ -169,9 +191,7 @@ def trajectory(target: np.ndarray, seconds: float) -> FollowJointTrajectory.Goal
 
 
 def send(client: Client, action_type: Any, name: str, goal: Any) -> Any:
-    action = ActionClient(client.node, action_type, name)
-    assert action.wait_for_server(timeout_sec=30.0)
-    return client.result(action.send_goal_async(goal))
+    return client.result(client.action(action_type, name).send_goal_async(goal))
 
 
 def send_trajectory(client: Client, target: np.ndarray, seconds: float) -> Any:
@@ -193,6 +213,8 @@ def turned(angle_rad: float) -> np.ndarray:
 def go_home(client: Client) -> None:
     handle = send_trajectory(client, robot.HOME_RAD, 1.0)
     assert client.result(handle.get_result_async()).status == SUCCEEDED
+    # What follows must not take states of the way here, read late, for its own.
+    client.wait(lambda: np.abs(joints(client) - robot.HOME_RAD).max() < 0.01, PATIENCE_S, "home")
 
 
 def seconds_of(stamp: Any) -> float:
@@ -221,7 +243,7 @@ def test_topics_are_those_of_real_drivers_and_nothing_else(client: Client) -> No
 
 
 def test_images_and_infos_agree(client: Client) -> None:
-    wait_until(lambda: len(client.received[f"{DEPTH}/image_raw"]) > 3, 30, "images")
+    client.wait(lambda: len(client.received[f"{DEPTH}/image_raw"]) > 3, 30, "images")
     colour, depth = client.last(f"{COLOUR}/image_raw"), client.last(f"{DEPTH}/image_raw")
     info = client.last(f"{DEPTH}/camera_info")
     assert (colour.encoding, depth.encoding) == ("rgb8", "16UC1")
@@ -243,7 +265,7 @@ def test_images_and_infos_agree(client: Client) -> None:
 def test_noise_changes_from_frame_to_frame(client: Client) -> None:
     images = client.received[f"{DEPTH}/image_raw"]
     before = len(images)
-    wait_until(lambda: len(images) >= before + 2, 30, "two more images")
+    client.wait(lambda: len(images) >= before + 2, 30, "two more images")
     a, b = (np.frombuffer(m.data, np.uint16) for m in images[-2:])
     assert (a != b).mean() > 0.2
 
@@ -254,7 +276,7 @@ def test_joint_states_clock_and_transforms(client: Client) -> None:
     before = len(client.received["/joint_states"])
     clock = seconds_of(client.last("/clock").clock)
     more = lambda: len(client.received["/joint_states"]) > before + 60  # noqa: E731
-    wait_until(more, PATIENCE_S, "joint states")
+    client.wait(more, PATIENCE_S, "joint states")
     # By the stamps: how many of them a busy machine delivers in a second is not the cell's doing.
     stamps = [seconds_of(m.header.stamp) for m in client.received["/joint_states"][before:]]
     assert np.median(np.diff(stamps)) == pytest.approx(0.01, abs=1e-6)
@@ -284,17 +306,17 @@ def test_a_trajectory_is_followed(client: Client) -> None:
     answer = client.result(handle.get_result_async())
     assert (answer.status, answer.result.error_code) == (SUCCEEDED, 0)
     # Joint states that this process has not read yet may be older than the answer.
-    wait_until(lambda: np.abs(joints(client) - target).max() < 0.01, PATIENCE_S, "arrival")
+    client.wait(lambda: np.abs(joints(client) - target).max() < 0.01, PATIENCE_S, "arrival")
     go_home(client)
 
 
 def test_a_cancel_stops_the_arm(client: Client) -> None:
     handle = send_trajectory(client, turned(0.8), 8.0)
-    wait_until(lambda: abs(client.last("/joint_states").velocity[0]) > 0.05, 20, "motion")
+    client.wait(lambda: abs(client.last("/joint_states").velocity[0]) > 0.05, 20, "motion")
     client.result(handle.cancel_goal_async())
     answer = client.result(handle.get_result_async())
     assert answer.status == CANCELED
-    wait_until(
+    client.wait(
         lambda: np.abs(client.last("/joint_states").velocity[:7]).max() < 0.01, 20.0, "standstill"
     )
     place = joints(client)
@@ -333,7 +355,7 @@ def test_an_orphaned_trajectory_is_finished(client: Client) -> None:
     orphan = Client(DOMAIN)
     assert send_trajectory(orphan, target, 1.5).accepted
     orphan.close()
-    wait_until(lambda: np.abs(joints(client) - target).max() < 0.01, 20.0, "the orphan's end")
+    client.wait(lambda: np.abs(joints(client) - target).max() < 0.01, 20.0, "the orphan's end")
     go_home(client)
 
 
@@ -349,7 +371,7 @@ def test_the_gripper_closes_and_opens(client: Client) -> None:
         assert answer.result.reached_goal
         assert answer.result.state.position[0] == pytest.approx(position, abs=0.03)
         told = lambda p=position: abs(client.last("/joint_states").position[7] - p) < 0.03  # noqa: E731
-        wait_until(told, PATIENCE_S, "the fingers' place")
+        client.wait(told, PATIENCE_S, "the fingers' place")
 
 
 def test_scorer_resets_to_a_seed_and_scores(client: Client, scorer: Client) -> None:
