@@ -51,6 +51,7 @@ class Bench:
         self._context = Context()
         rclpy.init(context=self._context, domain_id=DOMAIN)
         self.node = rclpy.create_node("bench", context=self._context)
+        self._clients = {}
         self._executor = rclpy.executors.SingleThreadedExecutor(context=self._context)
         self._executor.add_node(self.node)
         self._thread = threading.Thread(target=self._spin)
@@ -77,13 +78,15 @@ class Bench:
         return (self._folder / f"{name}.log").read_text()
 
     def call(self, kind, name, request, timeout_s=30.0):
-        client = self.node.create_client(kind, name)
+        # Kept: rclpy may raise in spin() what is destroyed beside it.
+        if name not in self._clients:
+            self._clients[name] = self.node.create_client(kind, name)
+        client = self._clients[name]
         assert client.wait_for_service(timeout_sec=20.0), f"{name} never came"
         done = threading.Event()
         future = client.call_async(request)
         future.add_done_callback(lambda _: done.set())
         assert done.wait(timeout_s), f"{name} gave no answer"
-        self.node.destroy_client(client)
         return future.result()
 
     def latched(self, kind, topic, timeout_s=10.0):
