@@ -27,9 +27,11 @@ _BLUR_PX = 1.0
 _SHRUNK_BLUR_PX = 0.6  # an image that was shrunk is smooth already
 _HIDDEN_M = 0.010  # points this far behind the first frame's depth are taken as hidden
 _MIN_SIGMA = 3.0  # grey levels; below this compression and interpolation rule
-_SCATTER_GROWTH = 1.5  # of one frame's scatter over the last's, at most
+_CUT = 3.0  # scatters from what is expected at which a pixel shows something else
+_SCATTER_GROWTH = 1.1  # of one frame's scatter over the last's, at most
 _TRACK_STD_PX = 1.0  # of a track between two frames, when it is weighed against the pixels
-_TRACKS_PER_ERROR = 10.0  # neighbouring tracks share their errors
+# Neighbouring tracks share their errors, and those of one frame are passed on to the next.
+_TRACKS_PER_ERROR = 150.0
 _CORRELATED_PX = 12.0  # pixels that share one independent error, after blur and compression
 _SHRUNK_CORRELATED_PX = 5.0
 _TONE_SAMPLES = 1000  # pixels that gain and bias are fitted to
@@ -306,7 +308,7 @@ class PixelAligner:
         residual = now - expected
         # The scatter is measured once a frame, so that the costs of all trials compare.
         sigma = known.sigma if known else min(_scatter(residual), self._scatter_most)
-        weight = np.square(1 - np.square(np.minimum(np.abs(residual) / (5.0 * sigma), 1.0)))
+        weight = np.square(1 - np.square(np.minimum(np.abs(residual) / (_CUT * sigma), 1.0)))
 
         design = self._design(
             index, depth.ravel()[index], 0.5 * (gain * model_image + frame_image), warp, motion
