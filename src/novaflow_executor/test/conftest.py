@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,6 +17,8 @@ from novaflow_core.grounding import Box, CollisionScene
 from novaflow_core.scene import Plane
 from novaflow_executor.core.robot import RobotModel
 from novaflow_executor.core.robot_settings import RobotSettings, load_robot_settings
+
+sys.path.insert(0, str(Path(__file__).parent))  # for modules that tests share
 
 CONFIG = Path(__file__).parents[1] / "config" / "fr3_robotiq.yaml"
 QUARTER = np.pi / 2

@@ -27,7 +27,7 @@ def surface_points():
     return CENTRE_M + np.concatenate([np.stack(face, -1) for face in faces]) * SIZE_M
 
 
-def flow(sideways_m=0.15, lift_m=0.12):
+def flow(sideways_m=0.15, lift_m=0.12, frame=FRAME):
     """Up, sideways and down again."""
     points = surface_points()[::6]
     share = np.linspace(0, 1, STEPS)
@@ -35,23 +35,23 @@ def flow(sideways_m=0.15, lift_m=0.12):
     way = np.stack([0 * share, sideways_m * smooth, lift_m * np.sin(np.pi * share) ** 2], -1)
     moved = (points[None] + way[:, None]).astype(np.float32)
     shape = moved.shape[:2]
-    return ObjectFlow(moved, np.ones(shape, bool), np.ones(shape, np.float32), 1 / 15, FRAME)
+    return ObjectFlow(moved, np.ones(shape, bool), np.ones(shape, np.float32), 1 / 15, frame)
 
 
 def candidate(scene_id="scene_1", name="c0", **way):
     return FlowCandidate(name, scene_id, Code.OK, "", flow(**way), "file:///none.mp4", "0" * 64)
 
 
-def collision_scene(scene_id="scene_1"):
-    return CollisionScene(scene_id, FRAME, Plane(np.array([0.0, 0.0, 1.0]), 0.0), ())
+def collision_scene(scene_id="scene_1", frame=FRAME):
+    return CollisionScene(scene_id, frame, Plane(np.array([0.0, 0.0, 1.0]), 0.0), ())
 
 
-def execute_goal(scene_id="scene_1", **keywords):
+def execute_goal(scene_id="scene_1", frame=FRAME, **keywords):
     return ExecuteFlow.Goal(
         scene_id=scene_id,
-        target_cloud=convert.cloud_to_msg(surface_points(), FRAME),
-        collision_scene=convert.collision_scene_to_msg(collision_scene(scene_id)),
-        candidate=convert.candidate_to_msg(candidate(scene_id)),
+        target_cloud=convert.cloud_to_msg(surface_points(), frame),
+        collision_scene=convert.collision_scene_to_msg(collision_scene(scene_id, frame)),
+        candidate=convert.candidate_to_msg(candidate(scene_id, frame=frame)),
         **keywords,
     )
 

@@ -29,14 +29,27 @@ GRIPPER_RATE = 1.5  # [rad/s]
 
 
 class FakeControllers(Node):
-    """One trajectory at a time; `object_position` is where the knuckle stops when it closes."""
+    """One trajectory at a time; `object_position` is where the knuckle stops as it closes."""
 
-    def __init__(self, *, context=None, gripper_type=ParallelGripperCommand, urdf=""):
+    def __init__(
+        self,
+        *,
+        context=None,
+        gripper_type=ParallelGripperCommand,
+        urdf="",
+        joints=JOINTS,
+        home=HOME,
+        knuckle=KNUCKLE,
+        opened=0.0,
+        arm=ARM,
+        gripper=GRIPPER,
+    ):
         super().__init__("fake_controllers", context=context)
-        self.q = np.array(HOME)
-        self.qd = np.zeros(len(JOINTS))
-        self.knuckle = 0.0
-        self.knuckle_goal = 0.0
+        self._joints, self._knuckle_name, self._opened = tuple(joints), knuckle, opened
+        self.q = np.array(home, float)
+        self.qd = np.zeros(len(joints))
+        self.knuckle = opened
+        self.knuckle_goal = opened
         self.object_position = 0.4
         self.silent = False  # stops publishing joint states
         self.refuse = False  # refuses trajectories
@@ -56,7 +69,7 @@ class FakeControllers(Node):
             ActionServer(
                 self,
                 FollowJointTrajectory,
-                ARM,
+                arm,
                 self._follow,
                 goal_callback=lambda _: GoalResponse.REJECT if self.refuse else GoalResponse.ACCEPT,
                 cancel_callback=lambda _: CancelResponse.ACCEPT,
@@ -65,7 +78,7 @@ class FakeControllers(Node):
             ActionServer(
                 self,
                 gripper_type,
-                GRIPPER,
+                gripper,
                 self._grip,
                 cancel_callback=lambda _: CancelResponse.ACCEPT,
                 callback_group=group,
@@ -86,8 +99,12 @@ class FakeControllers(Node):
 
     def _knuckle_end(self):
         """Where the fingers come to rest: at the goal, or before at the object."""
-        closing = self.knuckle_goal > self.knuckle
-        return min(self.knuckle_goal, self.object_position) if closing else self.knuckle_goal
+        away = abs(self.knuckle_goal - self._opened)
+        if away <= abs(self.knuckle - self._opened):
+            return self.knuckle_goal  # it opens
+        if away <= abs(self.object_position - self._opened):
+            return self.knuckle_goal
+        return self.object_position
 
     def _turn(self):
         next_s = time.monotonic()
@@ -98,7 +115,7 @@ class FakeControllers(Node):
                 self._step()
             self.log.append((time.monotonic(), self.speed))
             if not self.silent:
-                message = JointState(name=[*JOINTS, KNUCKLE])
+                message = JointState(name=[*self._joints, self._knuckle_name])
                 message.header.stamp = self.get_clock().now().to_msg()
                 message.position = [*self.q.tolist(), self.knuckle]
                 message.velocity = [*self.qd.tolist(), 0.0]
@@ -123,7 +140,7 @@ class FakeControllers(Node):
         times = np.array(
             [p.time_from_start.sec + p.time_from_start.nanosec * 1e-9 for p in trajectory.points]
         )
-        order = [trajectory.joint_names.index(name) for name in JOINTS]
+        order = [trajectory.joint_names.index(name) for name in self._joints]
         positions = np.array([p.positions for p in trajectory.points])[:, order]
         play = [times, positions, 0.0, 1.0, False]
         with self._lock:
