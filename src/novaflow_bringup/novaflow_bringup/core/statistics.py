@@ -55,7 +55,7 @@ def paired_difference(
     product = (a + b) * (c + d) * (a + c) * (b + d)
     phi = 0.0
     if product > 0:
-        covered = a * d - b * c
+        covered = float(a * d - b * c)
         # With a correction for continuity where the outcomes agree more often than by chance.
         covered = max(covered - n / 2, 0.0) if covered > 0 else covered
         phi = covered / math.sqrt(product)
