@@ -89,6 +89,29 @@ command goes on where it stopped.
 Exit status: 0 if all episodes ran, however they ended; 130 if interrupted.
 """,
     ),
+    "bench-judge": (
+        "count how well the judge tells believable videos from others",
+        """\
+usage: ./novaflow bench-judge [--tasks cup insert] [--seeds A:B] [--views DIR] [--json FILE]
+
+Makes videos of simulated and real RGB-D views, right ones and ones that are wrong by little or by
+far, lifts and judges each, and draws sets of eight from them: one right among seven wrong, a wrong
+majority that agrees with itself, none right. No graph and no robot. Ctrl-C ends it; the same
+command goes on where it stopped, and pools of videos that were judged before are not made again:
+delete DIR/pools after changing the code.
+
+  --tasks NAMES     simulated ones (default: all; none: real views only)
+  --seeds A:B       half-open range (default: 1000:1006)
+  --views DIR       annotated RGB-D views (default: ../shared/data/real_rgbd, where it is)
+  --instructions N  of each view, at most (default: 1)
+  --workers N       processes (default: 2)
+  --out DIR         where judged videos are kept (default: runs/bench_judge)
+  --json FILE       top1_valid_sim, top1_valid_real, none_detected, refused_with_valid, and per
+                    kind of fault and per gate
+
+Exit status: 0 if all was judged, however it went; 130 if interrupted.
+""",
+    ),
     "test": (
         "run linters and all tests",
         """\
@@ -179,7 +202,7 @@ Exit status: 0 if the replay reaches the same selection.
 
 def overview() -> str:
     """Return what all commands do, a line each."""
-    lines = "\n".join(f"  {name:<9} {summary}" for name, (summary, _) in PAGES.items())
+    lines = "\n".join(f"  {name:<11} {summary}" for name, (summary, _) in PAGES.items())
     return OVERVIEW.format(commands=lines)
 
 

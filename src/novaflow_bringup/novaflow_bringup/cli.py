@@ -1,4 +1,4 @@
-"""The command line behind `./novaflow`: `demo`, `do`, `up`, `imagine`, `replay`, `bench`."""
+"""The command line behind `./novaflow`: `demo`, `do`, `up`, `imagine`, `replay`, `bench` ..."""
 
 from __future__ import annotations
 
@@ -26,7 +26,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = parser().parse_args(argv)
     try:
         # Imported here: `--help` needs no ROS.
-        command = import_module(f"novaflow_bringup.commands.{options.command}")
+        name = options.command.replace("-", "_")
+        command = import_module(f"novaflow_bringup.commands.{name}")
         return int(command.run(options))
     except NovaflowError as error:
         print(f"error: {error}", file=sys.stderr)
@@ -74,7 +75,10 @@ def parser() -> argparse.ArgumentParser:
     _bench_options(bench)
     _graph_options(bench, wait_s=90.0)
 
-    for sub in (demo, do, up, imagine, replay, bench):
+    judge = commands.add_parser("bench-judge", help="how well the judge tells good videos from bad")
+    _judge_options(judge)
+
+    for sub in (demo, do, up, imagine, replay, bench, judge):
         sub.epilog = sub.epilog or EXIT_CODES
     return out
 
@@ -114,6 +118,26 @@ def _bench_options(bench: argparse.ArgumentParser) -> None:
         "--against", type=Path, metavar="DIR", help="another run's folder, to compare with in pairs"
     )
     bench.add_argument("--json", type=Path, metavar="FILE", help="write the counts as JSON")
+
+
+def _judge_options(judge: argparse.ArgumentParser) -> None:
+    judge.add_argument(
+        "--tasks", nargs="*", choices=("cup", "insert"), default=["cup", "insert"],
+        help="simulated ones; default: all",
+    )  # fmt: skip
+    judge.add_argument(
+        "--seeds", type=_seeds, default=range(1000, 1006), metavar="A:B",
+        help="half-open range; default: 1000:1006",
+    )  # fmt: skip
+    judge.add_argument("--views", type=Path, metavar="DIR", help="annotated RGB-D views")
+    judge.add_argument(
+        "--instructions", type=_count, default=1, help="of each view, at most; default: 1"
+    )
+    judge.add_argument("--workers", type=_count, default=2, help="processes; default: 2")
+    judge.add_argument(
+        "--out", type=Path, metavar="DIR", help="default: bench_judge among the runs"
+    )
+    judge.add_argument("--json", type=Path, metavar="FILE", help="write the counts as JSON")
 
 
 def _seeds(text: str) -> range:

@@ -20,7 +20,9 @@ from novaflow_bringup.core.run_record import Goal, RunRecord
 from novaflow_core.errors import Code, NovaflowError, PlatformError, ShapeError
 
 
-@pytest.mark.parametrize("command", ["demo", "do", "up", "imagine", "replay", "bench"])
+@pytest.mark.parametrize(
+    "command", ["demo", "do", "up", "imagine", "replay", "bench", "bench-judge"]
+)
 def test_every_command_explains_itself(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as left:
         cli.main([command, "--help"])

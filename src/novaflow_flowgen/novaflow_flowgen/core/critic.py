@@ -57,6 +57,19 @@ class _Case:
     feasibility: CandidateFeasibility | None
 
 
+@dataclass(frozen=True)
+class Judgement:
+    """What the critic thinks of one candidate.
+
+    Attributes:
+        score: The gates, and a rank where all passed.
+        end: (3,) where the target's middle ends [m], planning frame; None where a gate failed.
+    """
+
+    score: CandidateScore
+    end: Float | None
+
+
 class Critic:
     """The `critic` backend: explicit gates, no model."""
 
@@ -73,25 +86,45 @@ class Critic:
         should_stop: Callable[[], bool] = never,
     ) -> Selection:
         """Judge all candidates and choose one, or none."""
+        return self.decide(self.judge(scene, grounding, candidates, feasibility, should_stop))
+
+    def judge(
+        self,
+        scene: Scene,
+        grounding: Grounding,
+        candidates: Sequence[FlowCandidate],
+        feasibility: Sequence[CandidateFeasibility],
+        should_stop: Callable[[], bool] = never,
+    ) -> list[Judgement]:
+        """Judge each candidate by itself; errors as of `select`."""
         if not candidates:
             raise SelectionError(Code.NO_CANDIDATES, "there are no candidates to choose from")
         asked = {item.candidate_id: item for item in feasibility}
         bench = _set_up(scene, grounding)
-        scores, ends = [], {}
+        judged = []
         for candidate in candidates:
             if should_stop():
                 raise PlatformError(Code.CANCELLED, "cancelled while judging candidates")
-            score, end = self._judge(bench, candidate, asked.get(candidate.candidate_id))
-            scores.append(score)
-            if score.valid and end is not None:
-                ends[candidate.candidate_id] = end
+            judged.append(
+                Judgement(*self._judge(bench, candidate, asked.get(candidate.candidate_id)))
+            )
+        return judged
+
+    def decide(self, judged: Sequence[Judgement]) -> Selection:
+        """Choose one of the candidates of a goal, or none."""
+        scores = tuple(item.score for item in judged)
         valid = [score for score in scores if score.valid]
         if not valid:
-            return Selection(None, tuple(scores), _none_valid(scores))
+            return Selection(None, scores, _none_valid(scores))
+        ends = {
+            item.score.candidate_id: item.end
+            for item in judged
+            if item.score.valid and item.end is not None
+        }
         chosen = _choose(valid, ends, self._limits.tie_width)
         return Selection(
             chosen.candidate_id,
-            tuple(scores),
+            scores,
             f"{chosen.candidate_id} scores {chosen.score:.2f}; "
             f"{len(valid)} of {len(scores)} candidates passed every gate",
         )

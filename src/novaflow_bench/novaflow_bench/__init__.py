@@ -1,0 +1,1 @@
+"""Harnesses that measure the product from outside; no part of the product imports them."""

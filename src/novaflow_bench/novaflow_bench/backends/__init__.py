@@ -1,0 +1,1 @@
+"""Where labelled scenes come from, and the product under test."""

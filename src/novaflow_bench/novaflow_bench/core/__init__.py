@@ -1,0 +1,1 @@
+"""What the harnesses do, without a simulator or a model."""
