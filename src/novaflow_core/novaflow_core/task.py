@@ -40,6 +40,7 @@ class Relation(StrEnum):
     RIGHT_OF = "right_of"
     IN_FRONT_OF = "in_front_of"
     BEHIND = "behind"
+    HANG = "hang"  # by its handle, on a peg of the reference
 
 
 @dataclass(frozen=True)

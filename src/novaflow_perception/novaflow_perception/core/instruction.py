@@ -85,6 +85,8 @@ def _task(read: ReadClause, target: ObjectPhrase, instruction: str) -> TaskSpec:
     motion = read.motion
     if read.upright and not goal:
         motion = Motion.STRAIGHTEN
+    elif read.verb in words.HANGS and goal and goal.relation in (Relation.ON, Relation.OVER):
+        goal.relation = Relation.HANG
     elif read.verb == "stand" and goal and goal.relation:
         motion = Motion.MOVE
     elif read.upside_down or read.verb in ("flip", "overturn", "invert"):

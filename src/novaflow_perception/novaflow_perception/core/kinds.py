@@ -157,6 +157,11 @@ def _ball(s: Shape) -> float:
     )
 
 
+def _tree(s: Shape) -> float:
+    """Something tall and thin with a foot; few of its pixels are on any plane."""
+    return _between(s.height_m, 0.10, 0.45, 0.03)
+
+
 def _anything(_: Shape) -> float:
     return 1.0
 
@@ -183,6 +188,7 @@ FITS: dict[str, Callable[[Shape], float]] = {
     "socket": _socket,
     "cylinder": _cylinder,
     "ball": _ball,
+    "tree": _tree,
 }
 
 

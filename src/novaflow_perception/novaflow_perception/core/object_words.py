@@ -37,6 +37,7 @@ NOUNS = _index(
         "socket": "socket slot holder fixture hole cavity recess",
         "cylinder": "cylinder tube roll",
         "ball": "ball sphere",
+        "tree": "tree rack hanger hook",
     }
 )
 

@@ -39,7 +39,7 @@ VERBS: dict[str, Motion] = {
         put place set move bring insert stack lay position drop relocate transfer shift carry
         fit plug stick slot rest deposit load leave return send transport seat nest pass
         reposition displace pop plop plonk park tuck dump dunk deliver give hand lower arrange sit
-        balance squeeze sink
+        balance squeeze sink hang suspend
     """),
         Motion.MOVE,
     ),
@@ -103,6 +103,7 @@ PARTICLES = {
 
 IMPLIED_PARTICLES = {"lower": "down", "sink": "down"}
 
+HANGS = frozenset({"hang", "suspend"})  # "on" means by its handle then
 UPRIGHT = frozenset({"upright", "straight"})  # "set the bottle upright"
 UPSIDE_DOWN = "upside down"
 

@@ -14,8 +14,8 @@ from novaflow_sim.core import objects, shapes, textures
 
 GEOM = mujoco.mjtGeom
 VISUAL_GROUP, CONTACT_GROUP = 2, 3
-_LOOKS = {"contype": 0, "conaffinity": 0, "group": VISUAL_GROUP, "mass": 0.0}
-_TOUCH = {
+LOOKS = {"contype": 0, "conaffinity": 0, "group": VISUAL_GROUP, "mass": 0.0}
+TOUCH = {
     "group": CONTACT_GROUP,
     "condim": 4,
     "friction": [0.9, 0.005, 0.0005],
@@ -56,22 +56,22 @@ def add_cup(spec: Any) -> None:
         shapes.sweep(objects.mug_handle(25), objects.HANDLE_TUBE_RADIUS_M), (0, 0.94), (1, 0.98)
     )
     add_mesh(spec, "cup_mesh", shapes.join(body_mesh, handle), smooth=False)
-    body = _free(spec, objects.CUP.name)
+    body = add_free(spec, objects.CUP.name)
     body.add_geom(
         name="cup_visual",
         type=GEOM.mjGEOM_MESH,
         meshname="cup_mesh",
         material=objects.CUP_LOOKS[0],
-        **_LOOKS,
+        **LOOKS,
     )
     body.add_geom(
         type=GEOM.mjGEOM_CYLINDER,
         size=[objects.MUG_FOOT_RADIUS_M, 0.003, 0],
         pos=[0, 0, 0.003],
         mass=0.06,
-        **_TOUCH,
+        **TOUCH,
     )
-    _ring(
+    add_ring(
         body,
         objects.MUG_RADIUS_M - objects.MUG_WALL_M / 2,
         (0.004, objects.MUG_HEIGHT_M),
@@ -86,7 +86,7 @@ def add_cup(spec: Any) -> None:
             fromto=[*a, *b],
             size=[objects.HANDLE_TUBE_RADIUS_M, 0, 0],
             mass=0.004,
-            **_TOUCH,
+            **TOUCH,
         )
 
 
@@ -95,13 +95,13 @@ def add_saucer(spec: Any) -> None:
     add_texture(spec, "saucer_white", textures.ringed_saucer((238, 238, 236), (60, 84, 140)))
     add_texture(spec, "saucer_cream", textures.ringed_saucer((236, 224, 196), (140, 84, 52)))
     add_mesh(spec, "saucer_mesh", shapes.revolve(objects.saucer_profile(), 64), smooth=False)
-    body = _free(spec, objects.SAUCER.name)
+    body = add_free(spec, objects.SAUCER.name)
     body.add_geom(
         name="saucer_visual",
         type=GEOM.mjGEOM_MESH,
         meshname="saucer_mesh",
         material=objects.SAUCER_LOOKS[0],
-        **_LOOKS,
+        **LOOKS,
     )
     well, height = objects.SAUCER_WELL_RADIUS_M, objects.SAUCER_WELL_HEIGHT_M
     body.add_geom(
@@ -109,7 +109,7 @@ def add_saucer(spec: Any) -> None:
         size=[well, height / 2, 0],
         pos=[0, 0, height / 2],
         mass=0.16,
-        **_TOUCH,
+        **TOUCH,
     )
     inner, outer = np.array([well, height]), np.array([0.078, objects.SAUCER_RIM_HEIGHT_M])
     middle, along = (inner + outer) / 2, outer - inner
@@ -131,7 +131,7 @@ def add_saucer(spec: Any) -> None:
                 0.0015,
             ],
             mass=0.1 / count,
-            **_TOUCH,
+            **TOUCH,
         )
 
 
@@ -140,9 +140,9 @@ def add_block(spec: Any) -> None:
     add_texture(spec, "block_print", textures.printed_block((226, 178, 24), (52, 44, 30)))
     half = objects.BLOCK_HALF_EXTENTS_M
     add_mesh(spec, "block_mesh", shapes.box(half, 0.0), smooth=False)
-    body = _free(spec, objects.BLOCK.name)
-    body.add_geom(type=GEOM.mjGEOM_MESH, meshname="block_mesh", material="block_print", **_LOOKS)
-    body.add_geom(type=GEOM.mjGEOM_BOX, size=list(half), mass=0.10, **_TOUCH)
+    body = add_free(spec, objects.BLOCK.name)
+    body.add_geom(type=GEOM.mjGEOM_MESH, meshname="block_mesh", material="block_print", **LOOKS)
+    body.add_geom(type=GEOM.mjGEOM_BOX, size=list(half), mass=0.10, **TOUCH)
 
 
 def add_socket(spec: Any) -> None:
@@ -161,9 +161,9 @@ def add_socket(spec: Any) -> None:
             ("socket_short", short, [0, sign * (inner + half_wall), half_height]),
         ):
             body.add_geom(
-                type=GEOM.mjGEOM_MESH, meshname=name, material="socket_paint", pos=pos, **_LOOKS
+                type=GEOM.mjGEOM_MESH, meshname=name, material="socket_paint", pos=pos, **LOOKS
             )
-            body.add_geom(type=GEOM.mjGEOM_BOX, size=list(size), pos=pos, **_TOUCH)
+            body.add_geom(type=GEOM.mjGEOM_BOX, size=list(size), pos=pos, **TOUCH)
 
 
 def add_can(spec: Any) -> None:
@@ -180,10 +180,10 @@ def add_can(spec: Any) -> None:
         [0, h - 0.003],
     ]
     add_mesh(spec, "can_mesh", shapes.revolve(profile, 40), smooth=False)
-    body = _free(spec, objects.CAN.name)
-    body.add_geom(type=GEOM.mjGEOM_MESH, meshname="can_mesh", material="can_print", **_LOOKS)
+    body = add_free(spec, objects.CAN.name)
+    body.add_geom(type=GEOM.mjGEOM_MESH, meshname="can_mesh", material="can_print", **LOOKS)
     body.add_geom(
-        type=GEOM.mjGEOM_CYLINDER, size=[r, h / 2, 0], pos=[0, 0, h / 2], mass=0.35, **_TOUCH
+        type=GEOM.mjGEOM_CYLINDER, size=[r, h / 2, 0], pos=[0, 0, h / 2], mass=0.35, **TOUCH
     )
 
 
@@ -220,18 +220,19 @@ def _add_print_box(
 ) -> None:
     add_texture(spec, look, image)
     add_mesh(spec, f"{name}_mesh", shapes.box(half, 1.0), smooth=False)
-    body = _free(spec, name)
-    body.add_geom(type=GEOM.mjGEOM_MESH, meshname=f"{name}_mesh", material=look, **_LOOKS)
-    body.add_geom(type=GEOM.mjGEOM_BOX, size=list(half), mass=mass_kg, **_TOUCH)
+    body = add_free(spec, name)
+    body.add_geom(type=GEOM.mjGEOM_MESH, meshname=f"{name}_mesh", material=look, **LOOKS)
+    body.add_geom(type=GEOM.mjGEOM_BOX, size=list(half), mass=mass_kg, **TOUCH)
 
 
-def _free(spec: Any, name: str) -> Any:
+def add_free(spec: Any, name: str) -> Any:
+    """Add a body that moves freely; its joint is called `NAME_free`."""
     body = spec.worldbody.add_body(name=name)
     body.add_freejoint(name=f"{name}_free")
     return body
 
 
-def _ring(
+def add_ring(
     body: Any,
     radius_m: float,
     z_m: tuple[float, float],
@@ -240,6 +241,7 @@ def _ring(
     count: int,
     mass: float,
 ) -> None:
+    """Add a ring of `count` boxes about z: a wall that is hollow in physics as well."""
     half_width = radius_m * math.tan(math.pi / count) * 1.02
     for k in range(count):
         angle = 2 * math.pi * k / count
@@ -249,7 +251,7 @@ def _ring(
             quat=_yaw_then_pitch(angle, 0.0),
             size=[thickness_m / 2, half_width, (z_m[1] - z_m[0]) / 2],
             mass=mass / count,
-            **_TOUCH,
+            **TOUCH,
         )
 
 

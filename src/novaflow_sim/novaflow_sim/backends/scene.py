@@ -14,8 +14,8 @@ from typing import Any
 import mujoco
 import numpy as np
 
-from novaflow_sim.backends import assets, props
-from novaflow_sim.core import objects, robot_model, shapes, textures
+from novaflow_sim.backends import assets, hanging_props, props
+from novaflow_sim.core import mug_tree, objects, robot_model, shapes, textures
 
 TIMESTEP_S = 0.002
 MAX_FACES = 2500
@@ -28,6 +28,10 @@ CAMERA_TARGET_M = (0.44, 0.0, 0.06)
 # Stiffness [Nm/rad], damping [Nm s/rad] of the joint servos: about critical for the arm's inertia.
 SERVO_STIFFNESS = (4500.0, 4500.0, 3500.0, 3500.0, 2000.0, 2000.0, 2000.0)
 SERVO_DAMPING = (180.0, 180.0, 140.0, 140.0, 60.0, 60.0, 60.0)
+
+
+_ADD_PROP = props.ADD | hanging_props.ADD
+_SOURCES = (props, hanging_props, objects, mug_tree, robot_model, shapes, textures)
 
 
 def load(task: str) -> mujoco.MjModel:
@@ -61,7 +65,7 @@ def build(task: str) -> Any:
     camera.quat = _look_at(np.array(CAMERA_POSITION_M), np.array(CAMERA_TARGET_M))
     _add_gripper(spec)
     for prop in objects.TASKS[task].props:
-        props.ADD[prop.name](spec)
+        _ADD_PROP[prop.name](spec)
     return spec
 
 
@@ -201,7 +205,7 @@ def _fingerprint(task: str) -> str:
     digest = hashlib.sha256(f"{task} {mujoco.__version__}".encode())
     for source in (assets.FR3_MJCF, assets.ROBOTIQ_2F85_MJCF):
         digest.update(assets.wheel_version(source).encode())
-    sources = (__file__, *(m.__file__ for m in (props, objects, robot_model, shapes, textures)))
+    sources = (__file__, *(module.__file__ for module in _SOURCES))
     for module in sources:
         digest.update(Path(str(module)).read_bytes())
     return digest.hexdigest()[:16]

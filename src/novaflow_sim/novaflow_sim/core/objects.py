@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from novaflow_core.errors import Code, PlatformError
-from novaflow_sim.core.disturbance import KINDS, NONE
+from novaflow_sim.core import mug_tree
+from novaflow_sim.core.disturbance import KINDS, NONE, PUSH, SLIP
 
 MUG_RADIUS_M = 0.040
 MUG_HEIGHT_M = 0.095
@@ -40,6 +41,8 @@ class Prop:
         rest_height_m: Height of the body's origin above the table at rest.
         yaw_range_rad: Yaw is drawn uniformly from minus to plus this.
         fixed: Bolted to the table.
+        off_camera_rad: How far its x axis may point aside of the camera, to either side, seen from
+            above; None where `yaw_range_rad` decides.
     """
 
     name: str
@@ -48,6 +51,7 @@ class Prop:
     rest_height_m: float = 0.0
     yaw_range_rad: float = np.pi
     fixed: bool = False
+    off_camera_rad: tuple[float, float] | None = None
 
 
 CUP = Prop("cup", 0.078, MUG_HEIGHT_M)
@@ -59,6 +63,15 @@ SOCKET = Prop("socket", 0.066, SOCKET_HEIGHT_M, 0.0, np.pi / 4, fixed=True)
 CAN = Prop("green_can", 0.033, 0.100)
 CARTON = Prop("blue_carton", 0.060, 0.045, 0.0225)
 CUBE = Prop("red_cube", 0.032, 0.045, 0.0225)
+# The hole in the handle is seen, and the peg from its side.
+MUG = Prop("mug", 0.085, mug_tree.HEIGHT_M, off_camera_rad=(0.6, 1.1))
+TREE = Prop(
+    "mug_tree",
+    0.075,
+    mug_tree.STEM_HEIGHT_M,
+    fixed=True,
+    off_camera_rad=(np.pi / 2 - 0.3, np.pi / 2 + 0.3),
+)
 
 
 @dataclass(frozen=True)
@@ -93,9 +106,10 @@ class TaskObjects:
 TASKS = {
     "cup": TaskObjects(0, "put the cup on the saucer", CUP, SAUCER, (CAN, CARTON)),
     "insert": TaskObjects(1, "insert the yellow block into the socket", BLOCK, SOCKET, (CAN, CUBE)),
+    "mug": TaskObjects(4, "hang the mug on the tree", MUG, TREE, (CAN, CARTON)),
 }
 
-DISTURBANCES = {"cup": KINDS, "insert": KINDS}
+DISTURBANCES = {"cup": KINDS, "insert": KINDS, "mug": (NONE, PUSH, SLIP)}
 
 
 def refuse_disturbance(task: str, kind: str) -> None:

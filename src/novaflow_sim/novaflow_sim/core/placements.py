@@ -68,11 +68,11 @@ def draw_layout(
     """
     cast = TASKS[task]
     rng = np.random.default_rng([seed, cast.stream])
-    T_camera_base = inverse(T_base_camera)
+    T_camera_base, eye = inverse(T_base_camera), T_base_camera[:2, 3]
     cup_look = str(rng.choice(CUP_LOOKS))
     saucer_look = str(rng.choice(SAUCER_LOOKS))
     for _ in range(_TRIES):
-        placements = {prop.name: _draw(prop, rng) for prop in cast.props}
+        placements = {prop.name: _draw(prop, rng, eye) for prop in cast.props}
         if obstacle:
             placements[cast.obstacle.name] = _half_way(
                 placements[cast.target.name], placements[cast.reference.name], cast.obstacle
@@ -83,16 +83,17 @@ def draw_layout(
     raise PlatformError(Code.INTERNAL, f"found no layout of {task} for seed {seed}")
 
 
-def _draw(prop: Prop, rng: np.random.Generator) -> Placement:
+def _draw(prop: Prop, rng: np.random.Generator, eye: NDArray[np.float64]) -> Placement:
     radius = rng.uniform(*REACH_M)
     limit = np.arcsin(min(1.0, Y_RANGE_M[1] / radius))
     bearing = rng.uniform(-limit, limit)
-    return Placement(
-        float(radius * np.cos(bearing)),
-        float(radius * np.sin(bearing)),
-        prop.rest_height_m,
-        float(rng.uniform(-prop.yaw_range_rad, prop.yaw_range_rad)),
-    )
+    x, y = float(radius * np.cos(bearing)), float(radius * np.sin(bearing))
+    if prop.off_camera_rad is None:
+        yaw = float(rng.uniform(-prop.yaw_range_rad, prop.yaw_range_rad))
+    else:
+        aside = rng.choice([-1.0, 1.0]) * rng.uniform(*prop.off_camera_rad)
+        yaw = float(np.arctan2(eye[1] - y, eye[0] - x) + aside)
+    return Placement(x, y, prop.rest_height_m, yaw)
 
 
 def _half_way(a: Placement, b: Placement, prop: Prop) -> Placement:

@@ -9,13 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from novaflow_core.se3 import inverse
-from novaflow_sim.core import objects
+from novaflow_sim.core import mug_tree, objects
 
 MAX_TILT_DEG = 10.0
 MAX_SPEED_M_S = 0.01
 # Foot of the cup within the saucer's well, or at most a little up the slope around it.
 MAX_CUP_OFFSET_M = objects.SAUCER_WELL_RADIUS_M + 0.005 - objects.MUG_FOOT_RADIUS_M
 MIN_INSERTION_M = 0.015
+MIN_PEG_BEYOND_M = 0.010  # of the handle's middle plane
 GRIPPER = "gripper"
 TABLE = "table"
 
@@ -61,7 +62,7 @@ def tilt_deg(T_base_object: NDArray[np.float64]) -> float:
 
 def score(task: str, truth: Truth) -> Score:
     """Judge a task."""
-    return {"cup": _score_cup, "insert": _score_insert}[task](truth)
+    return {"cup": _score_cup, "insert": _score_insert, "mug": _score_mug}[task](truth)
 
 
 def _score_cup(truth: Truth) -> Score:
@@ -115,9 +116,33 @@ def _score_insert(truth: Truth) -> Score:
     )
 
 
+def _score_mug(truth: Truth) -> Score:
+    mug, tree = objects.MUG.name, objects.TREE.name
+    threaded, beyond = mug_tree.threaded(inverse(truth.poses[mug]) @ truth.poses[tree])
+    numbers = {
+        "threaded": float(threaded),
+        "peg_beyond_m": beyond,
+        "tilt_deg": tilt_deg(truth.poses[mug]),  # what hangs may lean
+        "speed_m_s": truth.speeds[mug],
+        "held": float(truth.touch(mug, GRIPPER)),
+    }
+    return _judge(
+        numbers,
+        {
+            "the peg does not go through the handle": not threaded or beyond < MIN_PEG_BEYOND_M,
+            "the mug does not touch the tree": not truth.touch(mug, tree),
+            "the mug touches the table": truth.touch(mug, TABLE),
+            **_left_alone(numbers),
+        },
+    )
+
+
 def _free_and_still(numbers: Mapping[str, float]) -> dict[str, bool]:
+    return {"it is tilted": numbers["tilt_deg"] > MAX_TILT_DEG, **_left_alone(numbers)}
+
+
+def _left_alone(numbers: Mapping[str, float]) -> dict[str, bool]:
     return {
-        "it is tilted": numbers["tilt_deg"] > MAX_TILT_DEG,
         "it moves": numbers["speed_m_s"] > MAX_SPEED_M_S,
         "the gripper touches it": numbers["held"] > 0,
     }
