@@ -8,6 +8,7 @@ import numpy as np
 
 from novaflow_core import se3
 from novaflow_core.footprint import Footprint
+from novaflow_core.hanging import Hanging
 from novaflow_core.kabsch import fit_rigid
 from novaflow_core.relations import (
     Points,
@@ -18,7 +19,7 @@ from novaflow_core.relations import (
     footprint_of,
 )
 from novaflow_core.scene import Plane
-from novaflow_core.task import Direction, Motion, TaskSpec
+from novaflow_core.task import Direction, Motion, Relation, TaskSpec
 
 MIN_TRAVEL_M = 0.03
 MIN_TURN_RAD = float(np.radians(15.0))
@@ -101,17 +102,21 @@ class MotionJudge:
         self._task, self._start, self._max_lean_rad = task, start, max_lean_rad
         self.support, self._T_planning_camera = support, T_planning_camera
         self.foot = footprint_of(start, support, T_planning_camera)
-        self._place = (
-            ReferencePlace.measure(reference_points, support, T_planning_camera)
-            if task.relation is not None and reference_points is not None
-            else None
-        )
+        self._place: ReferencePlace | None = None
+        self._hanging: Hanging | None = None
+        if task.relation is Relation.HANG and reference_points is not None:
+            eye = T_planning_camera[:3, 3]
+            self._hanging = Hanging.measure(start, self.foot, reference_points, support, eye)
+        elif task.relation is not None and reference_points is not None:
+            self._place = ReferencePlace.measure(reference_points, support, T_planning_camera)
 
     def check(self, motion: Points) -> RelationCheck:
         """Check a motion (4, 4), `p_after = motion @ p_before`."""
         task, foot, support = self._task, self.foot, self.support
         checks: list[RelationCheck] = []
-        if task.relation is not None and self._place is not None:
+        if self._hanging is not None:
+            checks.append(self._hanging.check(motion))
+        elif task.relation is not None and self._place is not None:
             ended = moved_footprint(foot, motion, support)
             checks.append(
                 check_footprint(task.relation, ended, self._place, support, self._T_planning_camera)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from novaflow_core.errors import Code, PerceptionError
+from novaflow_core.errors import Code, PerceptionError, PlatformError
 from novaflow_core.footprint import Footprint, fit_footprint
 from novaflow_core.scene import Plane
 from novaflow_core.task import Direction, Relation
@@ -174,6 +174,10 @@ def check_footprint(
         return _check_in(target, place)
     if relation is Relation.OVER:
         return _check_over(target, place.foot)
+    if relation is Relation.HANG:
+        raise PlatformError(
+            Code.INVALID_SETTING, "footprints do not tell what hangs; see `hanging.Hanging`"
+        )
     axes = view_axes(T_planning_camera, support)
     return _check_beside(relation, target, place.foot, axes, support)
 

@@ -8,9 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from novaflow_core import se3
-from novaflow_core.errors import Code, VideoError
+from novaflow_core.errors import Code, PerceptionError, VideoError
 from novaflow_core.footprint import Footprint, fit_footprint
 from novaflow_core.grounding import GroundedObject, Grounding
+from novaflow_core.hanging import Hanging
 from novaflow_core.relations import direction_vector, view_axes
 from novaflow_core.scene import Plane, Scene
 from novaflow_core.task import Direction, Motion, Relation
@@ -40,6 +41,7 @@ class Goal:
         clearance_m: Height that the target is lifted by on the way; 0 when it stays on its support.
         straight_down: Whether it must be above the goal before it is lowered.
         shrinkable: Whether the distance is a default that may be shortened to stay in the picture.
+        legs: Last straight pieces (3,) of `shift`, in order [m]: how it goes onto what it hangs on.
     """
 
     pivot: Float
@@ -48,6 +50,7 @@ class Goal:
     clearance_m: float = 0.0
     straight_down: bool = False
     shrinkable: bool = False
+    legs: tuple[Float, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -181,6 +184,8 @@ def _to_relation(
         raise VideoError(
             Code.VIDEO_GOAL_UNREACHABLE, "the target and its reference are the same object"
         )
+    if relation is Relation.HANG:
+        return _to_hanging(stage, moving, foot, pivot)
     other = stage.footprint(reference)
     points = stage.points(reference)
     bottom = 0.0 if foot.bottom_m < _STANDS_M else foot.bottom_m
@@ -215,6 +220,37 @@ def _to_relation(
         clearance_m=float(lift),
         straight_down=relation in (Relation.ON, Relation.IN),
     )
+
+
+def _to_hanging(stage: Stage, moving: GroundedObject, foot: Footprint, pivot: Float) -> Goal:
+    """Onto the peg: to before its tip, along it, down; something else only goes to the peg."""
+    grounding, up = stage.grounding, stage.support.normal
+    target = grounding.target
+    own = foot if moving.label == target.label else stage.footprint(target)
+    try:
+        hanging = Hanging.measure(
+            grounding.points(stage.scene, target),
+            own,
+            grounding.points(stage.scene, grounding.references[0]),
+            stage.support,
+            stage.scene.main.T_planning_camera[:3, 3],
+        )
+    except PerceptionError as error:
+        raise VideoError(Code.VIDEO_GOAL_UNREACHABLE, error.reason) from error
+    end = hanging.goal()
+    shift, legs, rotation = end.shift, end.legs, end.turn_rad * up
+    if moving.label == target.label:
+        pivot = hanging.handle.hole
+    else:
+        peg = hanging.peg
+        shift, legs, rotation = 0.5 * (peg.root + peg.tip) - pivot, (), np.zeros(3)
+    before = shift - sum(legs, np.zeros(3))
+    start = stage.lift_to_plane(foot.centre, 0.0)
+    turned = se3.exp_so3(rotation) @ (start - pivot) + pivot + before
+    clear = _obstacle_height(stage, moving, foot, turned @ stage.support.basis().T)
+    bottom = 0.0 if foot.bottom_m < _STANDS_M else foot.bottom_m
+    lift = max(clear + 0.03 - bottom, float(before @ up) + 0.02, 0.03)
+    return Goal(pivot, shift, rotation, clearance_m=lift, straight_down=True, legs=legs)
 
 
 def _beside(stage: Stage, relation: Relation, foot: Footprint, other: Footprint) -> Float:

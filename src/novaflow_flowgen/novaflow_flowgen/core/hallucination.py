@@ -74,7 +74,9 @@ def reversed_roles(honest: Goal, reference: Footprint, support: Plane) -> Goal:
     height = (reference.bottom_m + reference.top_m) / 2
     pivot = reference.centre @ support.basis() + (height - support.offset) * up
     flat = honest.shift - (honest.shift @ up) * up
-    return replace(honest, pivot=pivot, shift=-0.7 * flat, rotation=np.zeros(3), clearance_m=0.04)
+    return replace(
+        honest, pivot=pivot, shift=-0.7 * flat, rotation=np.zeros(3), clearance_m=0.04, legs=()
+    )
 
 
 def misplace(goal: Goal, kind: Spoil, random: np.random.Generator, support: Plane) -> Goal:
@@ -88,13 +90,14 @@ def misplace(goal: Goal, kind: Spoil, random: np.random.Generator, support: Plan
             flat = 0.1 * support.basis()[0]
             angle = random.uniform(0.0, 2 * np.pi)
         flat = se3.exp_so3(angle * up) @ flat
-        return replace(goal, shift=flat, rotation=-goal.rotation, clearance_m=0.03)
+        return replace(goal, shift=flat, rotation=-goal.rotation, clearance_m=0.03, legs=())
     angle = random.uniform(0.0, 2 * np.pi)
     aside = np.array([np.cos(angle), np.sin(angle)]) @ support.basis()
     return replace(
         goal,
         shift=flat + random.uniform(0.09, 0.14) * aside + min(rise, 0.02) * up,
         clearance_m=max(goal.clearance_m, 0.03),
+        legs=(),
     )
 
 

@@ -12,6 +12,9 @@ from novaflow_flowgen.core.goal import Goal
 
 Float = NDArray[np.float64]
 
+_LEGS_SHARE = 0.30  # of the time
+_LEG_AT_LEAST_M = 0.03  # short legs take time as well
+
 
 @dataclass(frozen=True)
 class Variation:
@@ -61,6 +64,9 @@ def build_path(goal: Goal, variation: Variation, up: Float, basis: Float, steps:
     shift = goal.shift + np.asarray(variation.goal_m) @ basis
     if goal.shrinkable:
         shift = goal.shift * variation.distance
+    legs = np.stack(goal.legs) if goal.legs else np.zeros((0, 3))
+    shift = shift - legs.sum(axis=0)
+    s, on_legs = _split(s, legs)
     rise = float(shift @ up)
     flat = shift - rise * up
     if goal.clearance_m > 0:
@@ -74,9 +80,22 @@ def build_path(goal: Goal, variation: Variation, up: Float, basis: Float, steps:
     else:
         along = ease(s, 0.0, 1.0)
         height = rise * along
-    translation = along[:, None] * flat + height[:, None] * up
-    rotation = se3.exp_so3(along[:, None] * goal.rotation)
+    translation = along[:, None] * flat + height[:, None] * up + on_legs @ legs
+    # Large turns take all the time there is: between frames a thing must be known again.
+    turned = ease(s, 0.05, 1.0) if goal.legs else along
+    rotation = se3.exp_so3(turned[:, None] * goal.rotation)
     offset = goal.pivot - np.einsum("tij,j->ti", rotation, goal.pivot)
     motions = se3.from_rt(rotation, translation + offset)
     motions[0] = np.eye(4)
     return motions
+
+
+def _split(s: Float, legs: Float) -> tuple[Float, Float]:
+    """Times (T,) of the way before the legs (L, 3), and how much (T, L) of each leg is done."""
+    if not len(legs):
+        return s, np.zeros((len(s), 0))
+    weight = np.linalg.norm(legs, axis=1) + _LEG_AT_LEAST_M
+    ends = 1.0 - _LEGS_SHARE * (1.0 - np.cumsum(weight) / weight.sum())
+    starts = np.concatenate([[1.0 - _LEGS_SHARE], ends[:-1]])
+    done = [ease(s, begin, end) for begin, end in zip(starts, ends, strict=True)]
+    return np.clip(s / (1.0 - _LEGS_SHARE), 0.0, 1.0), np.stack(done, axis=1)

@@ -38,7 +38,7 @@ Float = NDArray[np.float64]
 
 _IN_FRONT_M = 0.007  # depth noise: the moved surface may lie this far behind what it hides
 _SEEN_SHARE = 0.6  # of the target's pixels that must stay inside the image
-_GOAL_STD_M = {Relation.IN: 0.0003, Relation.ON: 0.001}
+_GOAL_STD_M = {Relation.IN: 0.0003, Relation.ON: 0.001, Relation.HANG: 0.001}
 _MIN_SHRINK = 0.4
 
 

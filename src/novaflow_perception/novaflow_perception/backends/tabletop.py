@@ -6,7 +6,7 @@ says so when it finds none that fits; it never takes the next best.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import cv2
 import numpy as np
@@ -25,7 +25,7 @@ from novaflow_core.grounding import (
 )
 from novaflow_core.relations import view_axes
 from novaflow_core.scene import Plane, RgbdView, Scene
-from novaflow_core.task import ObjectPhrase, TaskSpec
+from novaflow_core.task import ObjectPhrase, Relation, TaskSpec
 from novaflow_perception.core import colour, plane, segmentation, shape
 from novaflow_perception.core.choice import ChoiceSettings, Chooser
 from novaflow_perception.core.colour import ColourSettings
@@ -34,6 +34,7 @@ from novaflow_perception.core.segmentation import SegmentationSettings
 from novaflow_perception.core.surface import Surface, surface_of
 from novaflow_perception.core.telling_apart import TellingSettings
 from novaflow_perception.core.thing import Thing
+from novaflow_perception.core.tree_parts import rods_of
 from novaflow_perception.core.working_size import at_working_size, labels_of_size
 
 Labels = NDArray[np.int32]
@@ -91,6 +92,8 @@ class TabletopGrounder:
             choice = chooser.choose(phrase, taken=taken, reference=role is Role.REFERENCE)
             taken.append(choice.thing.label)
             roles[choice.thing.label] = (role, choice.score)
+            if role is Role.REFERENCE and task.relation is Relation.HANG:
+                found = _with_rods(found, choice.thing)
         return self._grounding(scene, task, found, roles)
 
     def inventory(self, view: RgbdView) -> Inventory:
@@ -222,6 +225,15 @@ class TabletopGrounder:
         found[hit] = owner[nearest[hit]]
         labels[above] = found
         return np.asarray(cv2.medianBlur(labels, 3))
+
+
+def _with_rods(found: Inventory, tree: Thing) -> Inventory:
+    """The same view with the rods of a tree given to it."""
+    clouds = {t.label: found.surface.points[found.labels == t.label] for t in found.things}
+    rods = rods_of(tree, found.things, clouds)
+    things = tuple(thing for thing in found.things if thing.label not in rods)
+    labels = np.where(np.isin(found.labels, rods), tree.label, found.labels)
+    return replace(found, labels=labels, things=things)
 
 
 def _says(phrase: ObjectPhrase) -> int:

@@ -87,6 +87,8 @@ def _task(read: ReadClause, target: ObjectPhrase, instruction: str) -> TaskSpec:
         motion = Motion.STRAIGHTEN
     elif read.verb in words.HANGS and goal and goal.relation in (Relation.ON, Relation.OVER):
         goal.relation = Relation.HANG
+        if goal.reference is not None and "peg" in goal.reference.text.split():
+            goal.reference = replace(goal.reference, noun="tree")  # elsewhere it is a block
     elif read.verb == "stand" and goal and goal.relation:
         motion = Motion.MOVE
     elif read.upside_down or read.verb in ("flip", "overturn", "invert"):

@@ -158,8 +158,10 @@ def _ball(s: Shape) -> float:
 
 
 def _tree(s: Shape) -> float:
-    """Something tall and thin with a foot; few of its pixels are on any plane."""
-    return _between(s.height_m, 0.10, 0.45, 0.03)
+    """A stem, perhaps with a peg that makes the longer side longer; its foot is a thing apart."""
+    slim = 1.0 - ramp(s.short_m / max(s.top_m, 0.01), 0.30, 0.45)
+    tall = _between(s.height_m, 0.08, 0.45, 0.03)  # a rod that was cut off is not
+    return tall * slim * (1.0 - ramp(s.lid, 0.15, 0.3))
 
 
 def _anything(_: Shape) -> float:

@@ -298,7 +298,8 @@ IGNORED = (
       for t in ("gripper", "hand", "arm", "fingers", "robot")),
     "for me", "for us", "if you can", "if possible", "if you could", "would you", "will you",
     "could you", "can you", "as well", "at once", "all the way", "in place", "on the spot",
-    "thank you", "for a moment", "right now", "right away", "in one go",
+    "thank you", "for a moment", "right now", "right away", "in one go", "by its handle",
+    "by the handle",
 )  # fmt: skip
 
 # Between a noun and its place: "the cup that is on the left".

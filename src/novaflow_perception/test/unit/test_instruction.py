@@ -68,6 +68,10 @@ RELATED = [
     ("put the cup behind the box", Relation.BEHIND, "box"),
     ("pick up the cup and then place it on the plate", Relation.ON, "plate"),
     ("lift the cup onto the plate", Relation.ON, "plate"),
+    ("hang the mug on the tree", Relation.HANG, "tree"),
+    ("please hang the red mug onto the mug tree", Relation.HANG, "tree"),
+    ("hang the cup by its handle on the wooden rack", Relation.HANG, "tree"),
+    ("hang the mug on the peg", Relation.HANG, "tree"),
     ("push the cup against the box", Relation.NEXT_TO, "box"),
     ("put the cup on the plate on the table", Relation.ON, "plate"),
 ]

@@ -12,12 +12,13 @@ from numpy.typing import NDArray
 Float = NDArray[np.float64]
 
 RADIUS_M = 0.035
-HEIGHT_M = 0.090
+HEIGHT_M = 0.095
 WALL_M = 0.004
 FOOT_RADIUS_M = 0.032
 TUBE_RADIUS_M = 0.005
 HANDLE_REACH_M = 0.041  # of the tube's middle beyond the wall's outside
-HANDLE_HALF_HEIGHT_M = 0.028
+HANDLE_MIDDLE_M = 0.045  # height
+HANDLE_HALF_HEIGHT_M = 0.024
 _SQUARENESS = 0.6  # 1 is an ellipse, 0 a rectangle
 
 BASE_RADIUS_M = 0.060
@@ -60,7 +61,10 @@ def handle(points: int) -> Float:
     """Middle line (P, 3) [m] of the handle's tube, from below to above, both ends in the wall."""
     a = np.linspace(-np.pi / 2, np.pi / 2, points)
     x = RADIUS_M - WALL_M / 2 + (HANDLE_REACH_M + WALL_M / 2) * np.cos(a) ** _SQUARENESS
-    z = HEIGHT_M / 2 + HANDLE_HALF_HEIGHT_M * np.sign(np.sin(a)) * np.abs(np.sin(a)) ** _SQUARENESS
+    z = (
+        HANDLE_MIDDLE_M
+        + HANDLE_HALF_HEIGHT_M * np.sign(np.sin(a)) * np.abs(np.sin(a)) ** _SQUARENESS
+    )
     return np.stack([x, np.zeros(points), z], axis=1)
 
 
@@ -90,6 +94,6 @@ def threaded(T_mug_tree: Float) -> tuple[bool, float]:
     x, _, z = root + share * (tip - root)
     line = handle(41)
     # Between wall and tube at the crossing's height: the hole is convex.
-    half = np.interp(abs(z - HEIGHT_M / 2), line[20:, 2] - HEIGHT_M / 2, line[20:, 0])
-    inside = abs(z - HEIGHT_M / 2) < HANDLE_HALF_HEIGHT_M and RADIUS_M < x < half
+    half = np.interp(abs(z - HANDLE_MIDDLE_M), line[20:, 2] - HANDLE_MIDDLE_M, line[20:, 0])
+    inside = abs(z - HANDLE_MIDDLE_M) < HANDLE_HALF_HEIGHT_M and RADIUS_M < x < half
     return bool(inside), float(abs(tip[1]))

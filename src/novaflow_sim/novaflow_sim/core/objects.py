@@ -64,13 +64,13 @@ CAN = Prop("green_can", 0.033, 0.100)
 CARTON = Prop("blue_carton", 0.060, 0.045, 0.0225)
 CUBE = Prop("red_cube", 0.032, 0.045, 0.0225)
 # The hole in the handle is seen, and the peg from its side.
-MUG = Prop("mug", 0.085, mug_tree.HEIGHT_M, off_camera_rad=(0.6, 1.1))
+MUG = Prop("mug", 0.085, mug_tree.HEIGHT_M, off_camera_rad=(0.6, 1.0))
 TREE = Prop(
     "mug_tree",
     0.075,
     mug_tree.STEM_HEIGHT_M,
     fixed=True,
-    off_camera_rad=(np.pi / 2 - 0.3, np.pi / 2 + 0.3),
+    off_camera_rad=(np.pi / 2 - 0.2, np.pi / 2 + 0.2),
 )
 
 
