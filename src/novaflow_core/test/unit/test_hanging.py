@@ -30,7 +30,7 @@ HANG = TaskSpec(
 def seen(points: np.ndarray, normals: np.ndarray, T: np.ndarray, seed: int = 0) -> np.ndarray:
     """The points of a surface that face the camera, in the base frame, with noise."""
     at, out = se3.apply(T, points), normals @ T[:3, :3].T
-    facing = np.einsum("nd,nd->n", EYE[:3, 3] - at, out) > 0
+    facing = np.einsum("ij,ij->i", EYE[:3, 3] - at, out) > 0
     at = at[facing]
     return at + np.random.default_rng(seed).normal(0.0, 0.0012, at.shape)
 
