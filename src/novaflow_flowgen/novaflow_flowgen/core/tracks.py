@@ -17,6 +17,7 @@ GRID = 32  # points a side inside the mask's box (NovaFlow, sec. 4)
 _BACK_AND_FORTH_PX = 0.7
 _WINDOW_PX = 17
 _LEVELS = 3
+_NEAR_LEVELS = 1  # fewer would follow what is not there
 _CRITERIA = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, 15, 0.02)
 _CROP_PAD_PX = 72
 _NO_MAP: Any = None  # OpenCV takes both coordinates from the first map then
@@ -48,27 +49,33 @@ class KltTracker:
         """See `PairTracker.track`."""
         if len(points) == 0:
             return points, np.zeros(0, bool)
-        here = points.astype(np.float32).reshape(-1, 1, 2)
-        options: dict[str, Any] = {
-            "winSize": (_WINDOW_PX, _WINDOW_PX),
-            "maxLevel": self._levels,
-            "minEigThreshold": 3e-4,
-            "criteria": _CRITERIA,
-        }
-        there, found, _ = cv2.calcOpticalFlowPyrLK(
-            before,
-            after,
-            here,
-            guess.astype(np.float32).reshape(-1, 1, 2).copy(),
-            flags=cv2.OPTFLOW_USE_INITIAL_FLOW,
-            **options,
-        )
-        back, found_back, _ = cv2.calcOpticalFlowPyrLK(
-            after, before, there, here.copy(), flags=cv2.OPTFLOW_USE_INITIAL_FLOW, **options
-        )
-        error = np.linalg.norm((back - here)[:, 0], axis=1)
-        ok = (found.ravel() > 0) & (found_back.ravel() > 0) & (error < _BACK_AND_FORTH_PX)
-        return there[:, 0].astype(float), ok
+        there, ok = _follow(before, after, points, guess, self._levels)
+        lost = np.flatnonzero(~ok)
+        if lost.size and self._levels > _NEAR_LEVELS:
+            # High in the pyramid a small object that moves fast is overruled by what stands
+            # behind it; near where it is expected it is found without.
+            there[lost], ok[lost] = _follow(before, after, points[lost], guess[lost], _NEAR_LEVELS)
+        return there, ok
+
+
+def _follow(
+    before: Gray, after: Gray, points: Float, guess: Float, levels: int
+) -> tuple[Float, NDArray[np.bool_]]:
+    """Lucas-Kanade there and back, from where the points are expected."""
+    here = points.astype(np.float32).reshape(-1, 1, 2)
+    options: dict[str, Any] = {
+        "winSize": (_WINDOW_PX, _WINDOW_PX),
+        "maxLevel": levels,
+        "minEigThreshold": 3e-4,
+        "criteria": _CRITERIA,
+        "flags": cv2.OPTFLOW_USE_INITIAL_FLOW,
+    }
+    start = guess.astype(np.float32).reshape(-1, 1, 2)
+    there, found, _ = cv2.calcOpticalFlowPyrLK(before, after, here, start.copy(), **options)
+    back, found_back, _ = cv2.calcOpticalFlowPyrLK(after, before, there, here.copy(), **options)
+    error = np.linalg.norm((back - here)[:, 0], axis=1)
+    ok = (found.ravel() > 0) & (found_back.ravel() > 0) & (error < _BACK_AND_FORTH_PX)
+    return there[:, 0].astype(float), ok
 
 
 class DisTracker:
