@@ -34,6 +34,11 @@ setup(
         "novaflow.tracks": [
             "klt = novaflow_flowgen.core.lift:make_klt",
             "dis = novaflow_flowgen.core.lift:make_dis",
+            "tapip3d = novaflow_flowgen.backends.tapip3d:make_tapip3d",
+        ],
+        "novaflow.depth": [
+            "megasam = novaflow_flowgen.backends.model_depth:make_megasam",
+            "moge = novaflow_flowgen.backends.model_depth:make_moge",
         ],
         "novaflow.selection": [
             "critic = novaflow_flowgen.core.critic:make_critic",

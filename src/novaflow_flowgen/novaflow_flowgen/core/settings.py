@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from novaflow_core.settings import setting
+from novaflow_flowgen.core.depth_video import SCALE_IMAGE, SCALE_OBJECT
 from novaflow_flowgen.core.language_model import KeySettings
 from novaflow_flowgen.core.lift import ALL_VISIBLE, MIN_SUPPORT
+from novaflow_flowgen.serving.client import ModelServerSettings
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,22 @@ class VeoSettings:
 
 
 @dataclass(frozen=True)
-class FlowgenSettings(PromptSettings, VeoSettings):
+class ModelLifterSettings(ModelServerSettings):
+    """Of lifting by models on servers; see each field's description."""
+
+    depth: str = setting("megasam", "for tracks:=tapip3d: backend of the stage depth")
+    depth_url: str = setting("http://localhost:8470", "server of the depth model")
+    depth_scale: str = setting(
+        SCALE_IMAGE,
+        "what the depth is scaled by: all pixels, or factor and shift on the object alone",
+        choices=(SCALE_IMAGE, SCALE_OBJECT),
+    )
+    tracks_url: str = setting("http://localhost:8471", "server of the model that tracks points")
+    tapip3d_iterations: int = setting(6, "refinements of the tracks", low=1, high=32)
+
+
+@dataclass(frozen=True)
+class FlowgenSettings(PromptSettings, VeoSettings, ModelLifterSettings):
     """See each field's description."""
 
     video: str = setting("storyboard", "backend that imagines the videos")
