@@ -27,6 +27,9 @@ Progress = Callable[[str, float], None]
 OnStage = Callable[[StageTime, float], None]  # the stage and its progress, 0..1 or NaN
 
 STARTED, NAN = "started", float("nan")
+_ANOTHER_MAY_HOLD = frozenset(
+    {Code.NO_GRASP, Code.NO_FEASIBLE_GRASP, Code.GRASP_MISSED, Code.GRASP_LOST}
+)
 
 
 @dataclass(frozen=True)
@@ -171,6 +174,7 @@ class Pipeline:
         *,
         approve: bool = False,
         record: bool = True,
+        next_candidates: int = 1,
         on_stage: OnStage = lambda _stage, _progress: None,
         should_stop: Callable[[], bool] = lambda: False,
         clock: Callable[[], float] = time.monotonic,
@@ -181,11 +185,13 @@ class Pipeline:
             stages: What does the work.
             approve: A person must allow the plan before anything moves.
             record: Record the graph into the run folder.
+            next_candidates: How many further candidates are tried when no grasp holds.
             on_stage: Told about every change of a stage.
             should_stop: Whether the goal is to end; looked at between stages.
             clock: Steady time [s].
         """
         self._stages, self._approve, self._record = stages, approve, record
+        self._next_candidates = next_candidates
         self._on_stage, self._should_stop, self._clock = on_stage, should_stop, clock
         self._current = ""
 
@@ -262,7 +268,27 @@ class Pipeline:
         if goal.plan_only:
             record.reason = f"candidate {answer.candidate_id} was chosen; reachability: not checked"
             return
-        self._move(record, scene, grounded, generated.handles[answer.candidate_id])
+        self._move_any(record, scene, grounded, generated)
+
+    def _move_any(
+        self, record: RunRecord, scene: Captured, grounded: Grounded, generated: Generated
+    ) -> None:
+        """Carry the chosen candidate out; where no grasp of it holds, the next best one."""
+        others = _next_best(record)
+        for chance in range(self._next_candidates + 1):
+            try:
+                self._move(record, scene, grounded, generated.handles[record.candidate_id])
+                return
+            except NovaflowError as error:
+                if error.code not in _ANOTHER_MAY_HOLD or chance == self._next_candidates:
+                    raise
+                if not others:
+                    raise
+                record.notes.append(
+                    f"candidate {record.candidate_id} was given up ({error.code.name}: "
+                    f"{error.reason}); candidate {others[0]} was tried"
+                )
+                record.candidate_id = others.pop(0)
 
     def _move(
         self, record: RunRecord, scene: Captured, grounded: Grounded, candidate: object
@@ -342,6 +368,17 @@ class Pipeline:
             raise
         end("done", 1.0)
         self._current = ""
+
+
+def _next_best(record: RunRecord) -> list[str]:
+    """Ids of the other candidates that judge and robot would take, the best first."""
+    able = {f.candidate_id for f in record.feasibility if f.feasible}
+    others = [
+        s
+        for s in record.scores
+        if s.valid and s.candidate_id in able and s.candidate_id != record.candidate_id
+    ]
+    return [s.candidate_id for s in sorted(others, key=lambda s: -s.score)]
 
 
 def _no_flow(candidates: tuple[FlowCandidate, ...]) -> SelectionError:

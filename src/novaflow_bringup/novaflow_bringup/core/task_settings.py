@@ -12,6 +12,9 @@ class TaskSettings:
     """Parameters of task_node."""
 
     candidates: int = setting(8, "candidates of a goal that names no number", low=1, high=64)
+    next_candidates: int = setting(
+        1, "further candidates that are tried when no grasp of one holds", low=0, high=8
+    )
     runs: str = setting("", "folder for runs; empty: $NOVAFLOW_RUNS, or runs here")
     record: bool = setting(True, "record the graph into each run's bag")
     approve: bool = setting(False, "a person must approve the plan before anything moves")

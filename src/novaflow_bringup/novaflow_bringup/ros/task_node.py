@@ -131,6 +131,7 @@ class TaskNode(NovaflowNode[TaskSettings]):
             self._stages,
             approve=self.settings.approve,
             record=self.settings.record,
+            next_candidates=self.settings.next_candidates,
             on_stage=on_stage,
             should_stop=should_stop,
         ).run(record)

@@ -43,6 +43,10 @@ class FakeStages:
     def __init__(self, fail: dict[str, Code] | None = None, lifted: Code = Code.OK) -> None:
         self.fail, self.lifted, self.log = fail or {}, lifted, []
         self.crash = ""
+        self.scores = {"c0": 0.5}
+        self.unable: set[str] = set()
+        self.tried: list[str] = []
+        self.lost: list[str] = []  # candidates that no grasp holds
 
     def _do(self, name: str) -> None:
         self.log.append(name)
@@ -82,7 +86,13 @@ class FakeStages:
         self._do("score")
         return Scored(
             tuple(
-                CandidateFeasibility(c.candidate_id, True, Code.OK, "", 0.5)
+                CandidateFeasibility(
+                    c.candidate_id,
+                    True,
+                    Code.IK_FAILED if c.candidate_id in self.unable else Code.OK,
+                    "",
+                    0.5,
+                )
                 for c in generated.candidates
             )
         )
@@ -91,7 +101,8 @@ class FakeStages:
         self.log.append("select")
         code = self.fail.get("select", Code.OK)
         gate = Gate("relation", 0.1, 0.02, code == Code.OK, "ends beside the saucer")
-        scores = tuple(CandidateScore(c.candidate_id, 0.5, (gate,)) for c in generated.candidates)
+        names = [c.candidate_id for c in generated.candidates]
+        scores = tuple(CandidateScore(n, self.scores.get(n, 0.5), (gate,)) for n in names)
         return Selected(code, "judged", "c0" if code == Code.OK else "", scores)
 
     def track(self, scene, grounded) -> None:
@@ -109,6 +120,9 @@ class FakeStages:
 
     def execute(self, scene, grounded, candidate, plan_hash, progress) -> Executed:
         self._do(f"execute {plan_hash}".strip())
+        self.tried.append(candidate.candidate_id)
+        if candidate.candidate_id in self.lost:
+            raise NovaflowError(Code.GRASP_MISSED, "the fingers closed on nothing")
         return Executed("followed", {"corrections": 2.0})
 
     def observe(self, scene, candidate) -> Observed:
@@ -250,3 +264,35 @@ def test_times_add_up_to_the_total() -> None:
     parts = sum(s.seconds for s in record.stages)
     assert record.overhead_s > 0
     assert parts + record.overhead_s == pytest.approx(record.total_s)
+
+
+def test_where_no_grasp_holds_the_next_best_candidate_is_tried() -> None:
+    stages = FakeStages()
+    stages.scores = {"c0": 0.9, "c1": 0.4, "c2": 0.8, "c3": 0.7}
+    stages.lost, stages.unable = ["c0"], {"c2"}
+    record = run(stages, Goal("lift it", candidates=4))
+    assert record.success and record.candidate_id == "c3"
+    assert stages.tried == ["c0", "c3"]
+    assert "candidate c0 was given up (GRASP_MISSED" in record.notes[0]
+    assert [s.state for s in record.stages if s.stage == "execute"] == ["failed", "done"]
+
+
+def test_candidates_are_tried_no_more_often_than_allowed() -> None:
+    stages = FakeStages()
+    stages.lost = ["c0", "c1", "c2", "c3"]
+    record = run(stages, Goal("lift it", candidates=4), next_candidates=2)
+    assert record.code == Code.GRASP_MISSED and stages.tried == ["c0", "c1", "c2"]
+    assert not record.success and record.failed_stage == "execute"
+
+
+def test_what_another_grasp_cannot_mend_ends_the_goal() -> None:
+    stages = FakeStages({"execute": Code.CONTROLLER_FAILED})
+    assert run(stages).code == Code.CONTROLLER_FAILED
+    assert stages.log.count("execute") == 1
+
+
+def test_every_further_candidate_needs_its_own_approval() -> None:
+    stages = FakeStages()
+    stages.lost = ["c0"]
+    record = run(stages, approve=True)
+    assert record.success and stages.log.count("approval ab12") == 2
