@@ -24,7 +24,10 @@ setup(
             f"executor_node = {NAME}.ros.executor_node:main",
             f"guard_node = {NAME}.ros.guard_node:main",
         ],
-        "novaflow.grasps": [f"antipodal = {NAME}.backends.antipodal:Antipodal"],
+        "novaflow.grasps": [
+            f"antipodal = {NAME}.backends.antipodal:make_antipodal",
+            f"graspgen = {NAME}.backends.graspgen:make_graspgen",
+        ],
         "novaflow.motion": [
             f"banded_lm = {NAME}.backends.banded_lm:BandedLm",
             f"pyroki = {NAME}.backends.pyroki:Pyroki",

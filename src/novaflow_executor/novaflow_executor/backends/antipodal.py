@@ -273,3 +273,8 @@ def _distinct(trials: list[_Trial], count: int) -> list[_Trial]:
             if len(kept) == count:
                 break
     return kept
+
+
+def make_antipodal(_settings: object) -> Antipodal:
+    """Entry point of the `antipodal` backend; it needs no settings."""
+    return Antipodal()

@@ -36,7 +36,7 @@ class GraspRequest:
 
 
 class GraspProposer(Protocol):
-    """A backend of the stage `grasps`, made by its entry point without arguments."""
+    """A backend of the stage `grasps`, made by its entry point from `GraspSettings`."""
 
     def propose(self, request: GraspRequest) -> tuple[Grasp, ...]:
         """Return grasps, best first.

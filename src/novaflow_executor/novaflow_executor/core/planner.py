@@ -18,6 +18,7 @@ from novaflow_executor.core.approach import free_path, straight
 from novaflow_executor.core.collision import CollisionModel
 from novaflow_executor.core.corrections import meeting, place_step, rebased, without_alike
 from novaflow_executor.core.feasibility import FeasibilityCheck, FeasibilityLimits, FeasiblePair
+from novaflow_executor.core.grasp_settings import GraspSettings
 from novaflow_executor.core.grasps import (
     GraspProposer,
     GraspRequest,
@@ -111,6 +112,7 @@ class MotionPlanner:
         grasps: str = "antipodal",
         motion: str = "trajopt",
         speed: float = 0.5,
+        grasp_settings: GraspSettings | None = None,
     ) -> MotionPlanner:
         """Build from /robot_description, the robot's YAML file and names of backends.
 
@@ -120,14 +122,15 @@ class MotionPlanner:
             grasps: Backend of the stage `grasps`.
             motion: Backend of the stage `motion`.
             speed: Share of the velocity and acceleration limits that plans may use, 0..1.
+            grasp_settings: Of the backend `grasps`.
 
         Raises:
-            NovaflowError: UNKNOWN_BACKEND or INVALID_SETTING.
+            NovaflowError: UNKNOWN_BACKEND, UNAVAILABLE or INVALID_SETTING.
         """
         robot = RobotModel(urdf_text, load_robot_settings(settings_path))
         return cls(
             robot,
-            load_backend("grasps", grasps)(),
+            load_backend("grasps", grasps)(grasp_settings or GraspSettings()),
             load_backend("motion", motion)(robot),
             PlannerSettings(speed=speed),
         )

@@ -8,10 +8,11 @@ from novaflow_core.settings import setting
 from novaflow_executor.backends.ros2_control import Ros2ControlSettings
 from novaflow_executor.core.closed_loop import LoopLimits
 from novaflow_executor.core.execution import ExecutionLimits
+from novaflow_executor.core.grasp_settings import GraspSettings
 
 
 @dataclass(frozen=True)
-class ExecutorSettings(Ros2ControlSettings):
+class ExecutorSettings(Ros2ControlSettings, GraspSettings):
     """Backends, approval, when an execution is given up, and the driver's parameters."""
 
     robot: str = setting("ros2_control", "backend of the stage robot")

@@ -50,7 +50,12 @@ class RobotModel:
         s = self._settings
         try:
             planner = MotionPlanner.from_files(
-                message.data, self._file, grasps=s.grasps, motion=s.motion, speed=s.speed
+                message.data,
+                self._file,
+                grasps=s.grasps,
+                motion=s.motion,
+                speed=s.speed,
+                grasp_settings=s,
             )
             planner.warm()
             self._built = planner, PlanValidator.from_files(message.data, self._file)

@@ -8,14 +8,15 @@ import pytest
 from novaflow_core import se3
 from novaflow_core.errors import Code, GraspError
 from novaflow_core.registry import backend_names, load_backend
+from novaflow_executor.core.grasp_settings import GraspSettings
 from novaflow_executor.core.grasps import GraspRequest
 
-REMOTE = {"graspgen"}  # need a server
+REMOTE = {"graspgen"}  # need a server: test_graspgen.py
 
 
 @pytest.fixture(scope="module", params=sorted({"antipodal", *backend_names("grasps")} - REMOTE))
 def proposer(request):
-    return load_backend("grasps", request.param)()
+    return load_backend("grasps", request.param)(GraspSettings())
 
 
 @pytest.fixture(scope="module")
