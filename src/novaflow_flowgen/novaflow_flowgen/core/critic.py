@@ -25,8 +25,9 @@ from novaflow_core.kabsch import SequenceFit, fit_sequence
 from novaflow_core.motion_check import MotionJudge
 from novaflow_core.scene import Scene
 from novaflow_core.task import Motion
+from novaflow_flowgen.core import posture
 from novaflow_flowgen.core.judging import Selection, SelectorSettings, never
-from novaflow_flowgen.core.pixel_evidence import read_ends, weigh_pixels
+from novaflow_flowgen.core.pixel_evidence import PixelEvidence, read_ends, weigh_pixels
 
 Float = NDArray[np.float64]
 Image = NDArray[np.uint8]
@@ -170,7 +171,8 @@ class Critic:
     def _checks(self) -> tuple[Callable[[_Case], Iterator[Gate]], ...]:
         return (
             self._starts_on_target, self._seen, self._continuous, self._rigid, self._still_camera,
-            self._stays_above, self._does_what_is_said, self._looks_real, self._feasible,
+            self._stays_above, self._is_held_well, self._does_what_is_said, self._looks_real,
+            self._feasible,
         )  # fmt: skip
 
     def _starts_on_target(self, case: _Case) -> Iterator[Gate]:
@@ -253,10 +255,7 @@ class Critic:
         )  # fmt: skip
 
     def _stays_above(self, case: _Case) -> Iterator[Gate]:
-        limits, support = self._limits, case.bench.grounding.support
-        cloud = case.bench.target[:: max(1, len(case.bench.target) // 400)]
-        heights = np.stack([support.height(se3.apply(T, cloud)) for T in case.motion.poses])
-        low = np.percentile(heights, 2, axis=1)
+        limits, low = self._limits, _lowest(case)
         sunk = float(min(low[0], 0.0) - low.min())
         yield Gate(
             "below_support_m", sunk, limits.below_support_max_m, sunk <= limits.below_support_max_m,
@@ -270,6 +269,13 @@ class Critic:
                 f"it rises by {1e3 * rise:.0f} mm though it is to slide "
                 f"({1e3 * limits.slide_rise_max_m:.0f} allowed)",
             )  # fmt: skip
+
+    def _is_held_well(self, case: _Case) -> Iterator[Gate]:
+        limits, grounding = self._limits, case.bench.grounding
+        yield from posture.dips(_lowest(case), limits.dip_max_m)
+        yield from posture.leans(
+            grounding.task, case.motion.poses[-1], grounding.support, limits.lean_max_rad
+        )
 
     def _does_what_is_said(self, case: _Case) -> Iterator[Gate]:
         limit = self._limits.goal_error_max_m
@@ -288,6 +294,7 @@ class Critic:
             yield Gate("video", float("nan"), 0.0, False, error.reason)
             return
         seen = weigh_pixels(first, last, case.flow, view, case.bench.grounding)
+        believable = True
         for name, value, limit, passed, text in (
             ("present", seen.present_share, limits.present_share_min,
              not seen.present_share < limits.present_share_min,
@@ -303,6 +310,24 @@ class Critic:
             yield Gate(
                 name, value, limit, passed, said if np.isfinite(value) else "nothing to compare"
             )
+            believable = believable and passed
+        if believable:
+            yield from self._stays_itself(seen)
+
+    def _stays_itself(self, seen: PixelEvidence) -> Iterator[Gate]:
+        most = self._limits.stays_max
+        yield Gate(
+            "stays", seen.stays, most, not seen.stays > most,
+            f"the place that it left looks like it still by {100 * seen.stays:.0f} % "
+            f"({100 * most:.0f} allowed)"
+            if np.isfinite(seen.stays) else "nothing to compare",
+        )  # fmt: skip
+        most = self._limits.colour_shift_max
+        yield Gate(
+            "colour", seen.colour_shift, most, not seen.colour_shift > most,
+            f"its colour changes by {seen.colour_shift:.0f} of 255 ({most:.0f} allowed)"
+            if np.isfinite(seen.colour_shift) else "nothing to compare",
+        )  # fmt: skip
 
     def _feasible(self, case: _Case) -> Iterator[Gate]:
         answer = case.feasibility
@@ -337,6 +362,14 @@ def _path(case: _Case) -> Float:
     """Positions (T, 3) [m] of the target's middle."""
     middle = np.median(case.bench.target, axis=0) if len(case.bench.target) else np.zeros(3)
     return np.asarray(case.motion.poses[:, :3, :3] @ middle + case.motion.poses[:, :3, 3])
+
+
+def _lowest(case: _Case) -> Float:
+    """Height (T,) [m] of the target's lowest points above the support."""
+    cloud = case.bench.target[:: max(1, len(case.bench.target) // 400)]
+    support = case.bench.grounding.support
+    heights = np.stack([support.height(se3.apply(T, cloud)) for T in case.motion.poses])
+    return np.asarray(np.percentile(heights, 2, axis=1))
 
 
 def _scale_change(flow: ObjectFlow) -> float:
