@@ -22,10 +22,11 @@ from novaflow_core.errors import Code, NovaflowError, PlatformError, SelectionEr
 from novaflow_core.flow import ObjectFlow
 from novaflow_core.grounding import Grounding
 from novaflow_core.kabsch import SequenceFit, fit_sequence
-from novaflow_core.motion_check import MotionJudge
+from novaflow_core.motion_check import MotionJudge, moved_footprint
 from novaflow_core.scene import Scene
-from novaflow_core.task import Motion
+from novaflow_core.task import Motion, Relation
 from novaflow_flowgen.core import posture
+from novaflow_flowgen.core.clearance import share_in_walls
 from novaflow_flowgen.core.judging import Selection, SelectorSettings, never
 from novaflow_flowgen.core.pixel_evidence import PixelEvidence, read_ends, weigh_pixels
 
@@ -45,6 +46,7 @@ class _Bench:
     grounding: Grounding
     target: Float  # (N, 3) points of the target in the scene [m]
     judge: MotionJudge
+    walls: Float | None  # (M, 3) points of what the target goes into [m]; None for other tasks
 
 
 @dataclass(frozen=True)
@@ -282,6 +284,16 @@ class Critic:
         name = "relation_m" if case.bench.grounding.task.relation else "motion_m"
         check = case.bench.judge.check(case.motion.poses[-1])
         yield Gate(name, check.error_m, limit, check.error_m <= limit, check.reason)
+        if case.bench.walls is not None:
+            judge, most = case.bench.judge, self._limits.in_walls_max
+            end = moved_footprint(judge.foot, case.motion.poses[-1], judge.support)
+            share = share_in_walls(end, case.bench.walls, judge.support)
+            yield Gate(
+                "in_walls", share, most, not share > most,
+                f"{100 * share:.0f} % of it would stand in what surrounds the opening "
+                f"({100 * most:.0f} % allowed)"
+                if np.isfinite(share) else "it is too small to tell whether it fits",
+            )  # fmt: skip
 
     def _looks_real(self, case: _Case) -> Iterator[Gate]:
         limits, view = self._limits, case.bench.scene.main
@@ -411,7 +423,8 @@ def _set_up(scene: Scene, grounding: Grounding) -> _Bench:
     reference = grounding.points(scene, references[0]) if references else None
     camera = scene.main.T_planning_camera
     judge = MotionJudge(grounding.task, target, reference, grounding.support, camera)
-    return _Bench(scene, grounding, target, judge)
+    walls = reference if grounding.task.relation is Relation.IN else None
+    return _Bench(scene, grounding, target, judge, walls)
 
 
 def _choose(

@@ -109,6 +109,12 @@ class SelectorSettings(KeySettings):
     goal_error_max_m: float = setting(
         0.012, "how far the end may be from what the instruction says", unit="m", low=0.0, high=0.2
     )
+    in_walls_max: float = setting(
+        0.4,
+        "of what goes into something, the share that may stand in its walls",
+        low=0.0,
+        high=1.0,
+    )
     step_max_m: float = setting(
         0.08, "largest motion from one step to the next", unit="m", low=0.0, high=1.0
     )
