@@ -13,7 +13,7 @@ import sys
 import tempfile
 import time
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
@@ -63,16 +63,14 @@ def main() -> int:
     chosen = _options().parse_args()
     cases = list(_cases(chosen))
     pools = chosen.out / "pools"
-    done, began = {}, time.monotonic()
+    began = time.monotonic()
     missing = [case for case in cases if not _path(pools, case).is_file()]
     print(f"{len(cases)} pools of videos, {len(missing)} to make; kept in {pools}", flush=True)
     for number, (case, error) in enumerate(_made(missing, pools, chosen.workers), start=1):
         told = error or _line(read_pool(_path(pools, case)))
         spent = time.monotonic() - began
         print(f"  [{number}/{len(missing)}] {case.name}: {told} ({spent:.0f} s)", flush=True)
-    for case in cases:
-        if _path(pools, case).is_file():
-            done[case] = read_pool(_path(pools, case))
+    done = [(case, read_pool(path)) for case in cases if (path := _path(pools, case)).is_file()]
     values = counted(done)
     print(f"\n{verdicts.table(values)}", flush=True)
     if chosen.json is not None:
@@ -154,14 +152,14 @@ def _labelled(role: Role, judged: Judgement) -> Labelled:
     return Labelled(role.kind, role.severity, held_out, role.like, CUT_OUT, judged.score, place)
 
 
-def counted(done: dict[Case, list[Labelled]]) -> dict[str, Any]:
+def counted(done: Sequence[tuple[Case, list[Labelled]]]) -> dict[str, Any]:
     """Everything that the JSON holds."""
     sets: dict[tuple[str, bool], list[CandidateSet]] = {}
-    for case, pool in done.items():
+    for case, pool in done:
         random = np.random.default_rng([zlib.crc32(case.name.encode()), 3])
         for item in draw_sets(pool, SetCounts(), random):
             sets.setdefault((case.source, item.held_out), []).append(item)
-    videos = [item for pool in done.values() for item in pool]
+    videos = [item for _, pool in done for item in pool]
     decide = Critic().decide
     found = {
         (source, held): verdicts.of_sets(sets.get((source, held), []), decide)
@@ -183,10 +181,10 @@ def counted(done: dict[Case, list[Labelled]]) -> dict[str, Any]:
         },
         "kinds": verdicts.of_kinds(videos),
         "kinds_real": verdicts.of_kinds(
-            [item for case, pool in done.items() if case.source == REAL for item in pool]
+            [item for case, pool in done if case.source == REAL for item in pool]
         ),
         "gates": verdicts.of_gates(videos),
-        "pools": [case.name for case in done],
+        "pools": [case.name for case, _ in done],
     }
 
 

@@ -168,7 +168,9 @@ def _stretch(d: Draft) -> Film:
     if d.random.uniform() < 0.5:
         end = 1.0 / end
     up = d.way.up
-    axis = up if d.random.uniform() < 0.5 else d.stage.T_world_camera[:3, 0]
+    # What is flat cannot be seen to grow in height.
+    tall = float(np.ptp(d.stage.support.height(d.stage.points(d.stage.target)))) > 0.06
+    axis = up if tall and d.random.uniform() < 0.5 else d.stage.T_world_camera[:3, 0]
     begin = d.random.uniform(0.1, 0.3)
     share = (end - 1.0) * ease(_TIME, begin, begin + d.random.uniform(0.3, 0.6))
     shape = np.eye(3) + share[:, None, None] * np.outer(axis, axis)

@@ -19,6 +19,7 @@ from novaflow_bench.core.sets import (
     SetCounts,
     draw_sets,
 )
+from novaflow_bench.judge import REAL, SIM, Case, counted
 from novaflow_core.candidate import CandidateScore, Gate
 from novaflow_flowgen.core.critic import Critic
 
@@ -107,3 +108,12 @@ def test_a_pool_comes_back_from_its_file_as_it_was(tmp_path: Path) -> None:
     items = pool()
     write_pool(tmp_path / "pools" / "cup_1000.json", items)
     assert read_pool(tmp_path / "pools" / "cup_1000.json") == items
+
+
+def test_simulated_and_real_pools_are_counted_apart() -> None:
+    view = Case(REAL, "desk_0", 1000, entry={"view": "desk"})
+    values = counted([(Case(SIM, "cup_1000", 1000), pool()), (view, pool(right_pass=False))])
+    assert values["top1_valid_sim"] == 1.0 and values["top1_valid_real"] == 0.0
+    assert values["none_detected"] == 1.0 and values["refused_with_valid"] == 0.5
+    assert values["kinds"]["unseen"]["held_out"] and values["held_out"][SIM]["top1_valid"]["of"]
+    assert "held out" in verdicts.table(values) and values["pools"] == ["cup_1000", "desk_0"]

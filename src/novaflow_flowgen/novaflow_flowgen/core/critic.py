@@ -22,11 +22,13 @@ from novaflow_core.errors import Code, NovaflowError, PlatformError, SelectionEr
 from novaflow_core.flow import ObjectFlow
 from novaflow_core.grounding import Grounding
 from novaflow_core.kabsch import SequenceFit, fit_sequence
-from novaflow_core.motion_check import MotionJudge
+from novaflow_core.motion_check import MotionJudge, moved_footprint
 from novaflow_core.scene import Scene
-from novaflow_core.task import Motion
+from novaflow_core.task import Motion, Relation
+from novaflow_flowgen.core import posture
+from novaflow_flowgen.core.clearance import share_in_walls
 from novaflow_flowgen.core.judging import Selection, SelectorSettings, never
-from novaflow_flowgen.core.pixel_evidence import read_ends, weigh_pixels
+from novaflow_flowgen.core.pixel_evidence import PixelEvidence, read_ends, weigh_pixels
 
 Float = NDArray[np.float64]
 Image = NDArray[np.uint8]
@@ -44,6 +46,7 @@ class _Bench:
     grounding: Grounding
     target: Float  # (N, 3) points of the target in the scene [m]
     judge: MotionJudge
+    walls: Float | None  # (M, 3) points of what the target goes into [m]; None for other tasks
 
 
 @dataclass(frozen=True)
@@ -170,7 +173,8 @@ class Critic:
     def _checks(self) -> tuple[Callable[[_Case], Iterator[Gate]], ...]:
         return (
             self._starts_on_target, self._seen, self._continuous, self._rigid, self._still_camera,
-            self._stays_above, self._does_what_is_said, self._looks_real, self._feasible,
+            self._stays_above, self._is_held_well, self._does_what_is_said, self._looks_real,
+            self._feasible,
         )  # fmt: skip
 
     def _starts_on_target(self, case: _Case) -> Iterator[Gate]:
@@ -253,10 +257,7 @@ class Critic:
         )  # fmt: skip
 
     def _stays_above(self, case: _Case) -> Iterator[Gate]:
-        limits, support = self._limits, case.bench.grounding.support
-        cloud = case.bench.target[:: max(1, len(case.bench.target) // 400)]
-        heights = np.stack([support.height(se3.apply(T, cloud)) for T in case.motion.poses])
-        low = np.percentile(heights, 2, axis=1)
+        limits, low = self._limits, _lowest(case)
         sunk = float(min(low[0], 0.0) - low.min())
         yield Gate(
             "below_support_m", sunk, limits.below_support_max_m, sunk <= limits.below_support_max_m,
@@ -271,11 +272,28 @@ class Critic:
                 f"({1e3 * limits.slide_rise_max_m:.0f} allowed)",
             )  # fmt: skip
 
+    def _is_held_well(self, case: _Case) -> Iterator[Gate]:
+        limits, grounding = self._limits, case.bench.grounding
+        yield from posture.dips(_lowest(case), limits.dip_max_m)
+        yield from posture.leans(
+            grounding.task, case.motion.poses[-1], grounding.support, limits.lean_max_rad
+        )
+
     def _does_what_is_said(self, case: _Case) -> Iterator[Gate]:
         limit = self._limits.goal_error_max_m
         name = "relation_m" if case.bench.grounding.task.relation else "motion_m"
         check = case.bench.judge.check(case.motion.poses[-1])
         yield Gate(name, check.error_m, limit, check.error_m <= limit, check.reason)
+        if case.bench.walls is not None:
+            judge, most = case.bench.judge, self._limits.in_walls_max
+            end = moved_footprint(judge.foot, case.motion.poses[-1], judge.support)
+            share = share_in_walls(end, case.bench.walls, judge.support)
+            yield Gate(
+                "in_walls", share, most, not share > most,
+                f"{100 * share:.0f} % of it would stand in what surrounds the opening "
+                f"({100 * most:.0f} % allowed)"
+                if np.isfinite(share) else "it is too small to tell whether it fits",
+            )  # fmt: skip
 
     def _looks_real(self, case: _Case) -> Iterator[Gate]:
         limits, view = self._limits, case.bench.scene.main
@@ -288,6 +306,7 @@ class Critic:
             yield Gate("video", float("nan"), 0.0, False, error.reason)
             return
         seen = weigh_pixels(first, last, case.flow, view, case.bench.grounding)
+        believable = True
         for name, value, limit, passed, text in (
             ("present", seen.present_share, limits.present_share_min,
              not seen.present_share < limits.present_share_min,
@@ -303,6 +322,24 @@ class Critic:
             yield Gate(
                 name, value, limit, passed, said if np.isfinite(value) else "nothing to compare"
             )
+            believable = believable and passed
+        if believable:
+            yield from self._stays_itself(seen)
+
+    def _stays_itself(self, seen: PixelEvidence) -> Iterator[Gate]:
+        most = self._limits.stays_max
+        yield Gate(
+            "stays", seen.stays, most, not seen.stays > most,
+            f"the place that it left looks like it still by {100 * seen.stays:.0f} % "
+            f"({100 * most:.0f} allowed)"
+            if np.isfinite(seen.stays) else "nothing to compare",
+        )  # fmt: skip
+        most = self._limits.colour_shift_max
+        yield Gate(
+            "colour", seen.colour_shift, most, not seen.colour_shift > most,
+            f"its colour changes by {seen.colour_shift:.0f} of 255 ({most:.0f} allowed)"
+            if np.isfinite(seen.colour_shift) else "nothing to compare",
+        )  # fmt: skip
 
     def _feasible(self, case: _Case) -> Iterator[Gate]:
         answer = case.feasibility
@@ -337,6 +374,14 @@ def _path(case: _Case) -> Float:
     """Positions (T, 3) [m] of the target's middle."""
     middle = np.median(case.bench.target, axis=0) if len(case.bench.target) else np.zeros(3)
     return np.asarray(case.motion.poses[:, :3, :3] @ middle + case.motion.poses[:, :3, 3])
+
+
+def _lowest(case: _Case) -> Float:
+    """Height (T,) [m] of the target's lowest points above the support."""
+    cloud = case.bench.target[:: max(1, len(case.bench.target) // 400)]
+    support = case.bench.grounding.support
+    heights = np.stack([support.height(se3.apply(T, cloud)) for T in case.motion.poses])
+    return np.asarray(np.percentile(heights, 2, axis=1))
 
 
 def _scale_change(flow: ObjectFlow) -> float:
@@ -378,7 +423,8 @@ def _set_up(scene: Scene, grounding: Grounding) -> _Bench:
     reference = grounding.points(scene, references[0]) if references else None
     camera = scene.main.T_planning_camera
     judge = MotionJudge(grounding.task, target, reference, grounding.support, camera)
-    return _Bench(scene, grounding, target, judge)
+    walls = reference if grounding.task.relation is Relation.IN else None
+    return _Bench(scene, grounding, target, judge, walls)
 
 
 def _choose(

@@ -109,6 +109,12 @@ class SelectorSettings(KeySettings):
     goal_error_max_m: float = setting(
         0.012, "how far the end may be from what the instruction says", unit="m", low=0.0, high=0.2
     )
+    in_walls_max: float = setting(
+        0.4,
+        "of what goes into something, the share that may stand in its walls",
+        low=0.0,
+        high=1.0,
+    )
     step_max_m: float = setting(
         0.08, "largest motion from one step to the next", unit="m", low=0.0, high=1.0
     )
@@ -130,6 +136,16 @@ class SelectorSettings(KeySettings):
     below_support_max_m: float = setting(
         0.02, "how far the target may sink below its support", unit="m", low=0.0, high=0.2
     )
+    dip_max_m: float = setting(
+        0.02,
+        "how much lower it may be on its way than where it stands",
+        unit="m",
+        low=0.0,
+        high=0.2,
+    )
+    lean_max_rad: float = setting(
+        0.35, "lean at the end of a motion along a direction", unit="rad", low=0.0, high=3.2
+    )
     slide_rise_max_m: float = setting(
         0.025, "how far a pushed or pulled thing may rise", unit="m", low=0.0, high=0.2
     )
@@ -144,6 +160,12 @@ class SelectorSettings(KeySettings):
     )
     left_share_min: float = setting(
         0.4, "pixels of the place that the target left that must change", low=0.0, high=1.0
+    )
+    stays_max: float = setting(
+        0.8, "how much the place that the target left may look like it still", low=-1.0, high=1.0
+    )
+    colour_shift_max: float = setting(
+        14.0, "change of the target's colour apart from lightness, of 255", low=0.0, high=255.0
     )
     tie_width: float = setting(
         0.05, "scores closer than this are a tie, which consensus breaks", low=0.0, high=1.0

@@ -31,7 +31,7 @@ class LiftLimits:
     min_inlier_ratio: float = 0.4
     min_correlation: float = 0.8
     min_seen_share: float = 0.45
-    max_point_std_m: float = 0.0045
+    max_point_std_m: float = 0.006
     max_step_m: float = 0.08
     max_turn_rad: float = float(np.radians(25.0))
     max_background_m: float = 0.02

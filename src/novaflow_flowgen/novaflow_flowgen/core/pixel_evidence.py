@@ -18,6 +18,7 @@ from novaflow_core.errors import Code, VideoError
 from novaflow_core.flow import ObjectFlow
 from novaflow_core.grounding import LABEL_SUPPORT, Grounding
 from novaflow_core.scene import RgbdView
+from novaflow_flowgen.core.appearance import Moment, colour_shift, stays_behind
 
 Mask = NDArray[np.bool_]
 Image = NDArray[np.float32]
@@ -39,12 +40,16 @@ class PixelEvidence:
         others_changed: Largest share of an other object's pixels that change uncovered.
         other_name: Which object that is.
         left_share: Share of the place that the target left that changed.
+        stays: How much that place still looks like the target, -1..1.
+        colour_shift: Change of the target's colour, of 255, apart from lightness.
     """
 
     present_share: float
     others_changed: float
     other_name: str
     left_share: float
+    stays: float
+    colour_shift: float
 
 
 def read_ends(path: Path, size: tuple[int, int]) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
@@ -103,12 +108,17 @@ def weigh_pixels(
     target = labels == grounding.target.label
     shape = target.shape
     arrived = _hull(end, shape)
-    last = _same_light(first, last, ~(arrived | _hull(start, shape) | target))
+    background = ~(arrived | _hull(start, shape) | target)
+    begin = Moment(first_frame[window], start, flow.visible[0])
+    done = Moment(last_frame[window], end, flow.visible[-1])
+    last = _same_light(first, last, background)
     difference = abs(last - first).max(axis=2)
     return PixelEvidence(
         _present(first, last, start, end, flow.visible[-1]),
         *_others(difference, labels, grounding, arrived | _grown(target, 6)),
         _left(first, difference, target, arrived),
+        stays_behind(begin.frame, done, target),
+        colour_shift(begin, done, background & (labels <= LABEL_SUPPORT)),
     )
 
 
