@@ -23,6 +23,7 @@ DEPTH_FRAMES = 5  # perception_node's default
 INSTRUCTIONS = {
     "cup": "put the cup on the saucer",
     "insert": "insert the yellow block into the socket",
+    "mug": "hang the mug on the tree",
 }
 
 

@@ -62,6 +62,13 @@ REWORDINGS = {
         "I want the yellow block in the socket",
         "push the yellow brick down into the fixture",
     ),
+    "mug": (
+        "hang the mug on the tree",
+        "hang the red cup onto the mug tree",
+        "please hang the mug by its handle on the rack",
+        "take the mug and hang it on the peg",
+        "suspend the red mug from above on the tree",
+    ),
 }
 
 

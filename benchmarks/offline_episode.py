@@ -1,11 +1,13 @@
 """Whole episodes without a graph: perception, imagination, planning and execution in one process.
 
     python benchmarks/offline_episode.py 1000:1010 [--tasks cup insert] [--open-loop]
+                                         [--candidates 8 --spoiled 4]
                                          [--disturb push|slip|obstacle] [--json FILE]
 
-For trying things out: one unspoiled candidate, no judge, no guard, no DDS, and simulated time that
-runs as fast as the machine allows (about 10 s an episode on one core). What counts is `novaflow
-bench`; this says in which part an idea fails. A seed range is half-open.
+For trying things out: no guard, no DDS, and simulated time that runs as fast as the machine allows
+(about 10 s an episode on one core with one candidate). With several candidates the critic chooses.
+The product's verdict is told beside the scorer's. What counts is `novaflow bench`; this says in
+which part an idea fails. A seed range is half-open.
 """
 
 from __future__ import annotations
@@ -23,13 +25,14 @@ import numpy as np
 from offline_cell import OfflineCell
 
 from novaflow_core import se3
-from novaflow_core.errors import NovaflowError
+from novaflow_core.errors import Code, NovaflowError
 from novaflow_executor.core.closed_loop import ClosedLoop, FollowTask
 from novaflow_executor.core.execution import ExecutionLimits, PlanRunner
 from novaflow_executor.core.plan import Phase
 from novaflow_executor.core.planner import MotionPlanner
 from novaflow_executor.core.sight import Sighting
 from novaflow_executor.core.validator import PlanValidator
+from novaflow_flowgen.core.critic import Critic
 from novaflow_flowgen.core.lift import make_klt
 from novaflow_flowgen.core.pool import CandidatePool, PoolRequest
 from novaflow_flowgen.core.settings import FlowgenSettings
@@ -38,6 +41,7 @@ from novaflow_perception.backends.tabletop import TabletopGrounder
 from novaflow_perception.core.fitting import find_fits
 from novaflow_perception.core.geometry import collision_scene
 from novaflow_perception.core.instruction import parse
+from novaflow_perception.core.outcome import observe
 from novaflow_perception.core.tracking import ObjectTracker
 from novaflow_sim.core import objects
 from novaflow_sim.core.description import urdf
@@ -94,16 +98,26 @@ def episode(
         cell.advance(0.2)
         scene = cell.capture(f"{task}_{seed}")
         grounding = TabletopGrounder().ground(scene, parse(objects.TASKS[task].instruction))
-        pool = CandidatePool(Storyboard(), make_klt(FlowgenSettings()), workers=1)
-        with tempfile.TemporaryDirectory() as folder:
-            request = PoolRequest(scene, grounding, 1, seed, 0, Path(folder))
-            (candidate,) = pool.make(request, lambda *_: None, lambda: False).candidates
-        if candidate.flow is None:
-            raise NovaflowError(candidate.code, candidate.reason)
         obstacles = collision_scene(scene, grounding)
         cloud = grounding.points(scene, grounding.target)
-        planned = time.monotonic()
         fits = find_fits(scene, grounding)
+        with tempfile.TemporaryDirectory() as folder:
+            pool = CandidatePool(Storyboard(), make_klt(FlowgenSettings()), workers=1)
+            request = PoolRequest(
+                scene, grounding, chosen.candidates, seed, chosen.spoiled, Path(folder)
+            )
+            candidates = pool.make(request, lambda *_: None, lambda: False).candidates
+            candidate = candidates[0]
+            if chosen.candidates > 1:
+                q = cell.state().q
+                scores = planner.score(cloud, obstacles, candidates, q, fits=fits)
+                selection = Critic().select(scene, grounding, candidates, scores)
+                if selection.candidate_id is None:
+                    raise NovaflowError(Code.NO_VALID_CANDIDATE, selection.reason)
+                candidate = next(c for c in candidates if c.candidate_id == selection.candidate_id)
+        if candidate.flow is None:
+            raise NovaflowError(candidate.code, candidate.reason)
+        planned = time.monotonic()
         plan = planner.plan(cloud, obstacles, candidate, cell.state().q, fits=fits)
         row["plan_s"] = time.monotonic() - planned
         eyes = Eyes(cell, ObjectTracker(scene, grounding))
@@ -128,11 +142,17 @@ def episode(
             row["regrasps"], row["disturbed"] = loop.regrasps, cell.cell.disturbance.done
             row["track_mm"] = round(1e3 * float(np.median(eyes.errors_m)), 2)
         cell.advance(0.5)
+        cell.on_frame = None
+        seen = observe(scene, grounding, candidate.flow, cell.capture("after"))
+        row["verdict"] = seen.code.name
+        if seen.code is not Code.OK:
+            row["reason"] = seen.reason
     except NovaflowError as error:
         row["code"], row["reason"] = error.code.name, error.reason
         row["phase"] = Phase(runner.phase).name if runner is not None else ""
     truth = score(task, cell.cell.truth())
     row |= {"scored": truth.success, "failed": list(truth.failed)}
+    row["agree"] = (row.get("verdict") == Code.OK.name) == truth.success
     row["obstacle_contact_s"] = round(cell.cell.obstacle_contact_s, 3)
     row |= {key: round(value, 4) for key, value in truth.numbers.items()}
     row["wall_s"] = round(time.monotonic() - began, 1)
@@ -147,6 +167,8 @@ def main() -> int:
     options.add_argument("--tasks", nargs="+", choices=list(objects.TASKS), default=["insert"])
     options.add_argument("--open-loop", action="store_true")
     options.add_argument("--disturb", choices=KINDS, default=NONE)
+    options.add_argument("--candidates", type=int, default=1)
+    options.add_argument("--spoiled", type=int, default=0, help="of the candidates")
     options.add_argument("--json", type=Path, help="write the rows there")
     chosen = options.parse_args()
     cv2.setNumThreads(1)
@@ -160,7 +182,8 @@ def main() -> int:
             rows.append(row)
             print(json.dumps({k: v for k, v in row.items() if v not in ([], "", 0.0)}), flush=True)
         mine = [row for row in rows if row["task"] == task]
-        print(f"{task}: {sum(row['scored'] for row in mine)} of {len(mine)}", flush=True)
+        done, agree = (sum(row[key] for row in mine) for key in ("scored", "agree"))
+        print(f"{task}: {done} of {len(mine)}; the verdict agrees on {agree}", flush=True)
     if chosen.json:
         chosen.json.write_text(json.dumps(rows, indent=1))
     return 0

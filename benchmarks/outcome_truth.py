@@ -24,8 +24,9 @@ import cv2
 import mujoco
 import numpy as np
 from cell_views import captured_view
+from hanging_endings import HANGING, planned_hanging
 from numpy.typing import NDArray
-from outcome_endings import Ending, endings, planned
+from outcome_endings import Ending, Place, endings, planned
 
 from novaflow_core.errors import Code, NovaflowError
 from novaflow_core.flow import ObjectFlow
@@ -120,12 +121,12 @@ class Stage:
         task = parse(objects.TASKS[self.task].instruction)
         grounding = TabletopGrounder().ground(before, task)
         first = data.qpos.copy()
-        for index, (kind, place) in enumerate(endings(self.task).items()):
+        for index, (kind, place) in enumerate(_endings(self.task).items()):
             if kinds and not any(word in kind for word in kinds):
                 continue
             random = np.random.default_rng([seed, index])
             ending = place(random, start)
-            setting = self._set(random, first, ending, planned(self.task, start))
+            setting = self._set(random, first, ending, _planned(self.task, start))
             truth = score(self.task, self.cell.truth())
             after = Scene("after", robot_model.BASE_FRAME, (self._view(),))
             flow = self._flow(random, before, grounding, start, self._published @ inverse(actual))
@@ -212,7 +213,7 @@ class Stage:
     ) -> ObjectFlow:
         """A flow that ends where the plan wanted the target, as perception saw it."""
         target = objects.TASKS[self.task].target.name
-        goal = planned(self.task, start)
+        goal = _planned(self.task, start)
         shift = random.normal(0.0, _PLAN_ERROR_M, 3) * [1.0, 1.0, 0.5]
         turn = np.radians(_PLAN_ERROR_DEG) * random.normal(0.0, 1.0, 3) * [0.3, 0.3, 1.0]
         goal = from_rt(exp_so3(turn) @ goal[:3, :3], goal[:3, 3] + shift)
@@ -222,6 +223,14 @@ class Stage:
         path = np.stack([points, apply(motion, points)]).astype(np.float32)
         known = np.ones(path.shape[:2], bool)
         return ObjectFlow(path, known, known.astype(np.float32), 0.1, before.planning_frame)
+
+
+def _endings(task: str) -> dict[str, Place]:
+    return HANGING if task == "mug" else endings(task)
+
+
+def _planned(task: str, start: dict[str, Float]) -> Float:
+    return planned_hanging(start) if task == "mug" else planned(task, start)
 
 
 def _reaching(random: np.random.Generator, goal: Float, eye: Float) -> Float:

@@ -16,6 +16,8 @@ EXIT_CODES = (
     "exit codes: 0 success, 1 the task failed, 2 usage, 3 set-up or platform, 130 cancelled"
 )
 
+TASKS = ("cup", "insert", "mug")  # of the simulated cell
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Carry out one command.
@@ -45,7 +47,7 @@ def parser() -> argparse.ArgumentParser:
     commands = out.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     demo = commands.add_parser("demo", help="one sentence moves a simulated Franka")
-    demo.add_argument("--task", choices=("cup", "insert"), default="cup", help="default: cup")
+    demo.add_argument("--task", choices=TASKS, default="cup", help="default: cup")
     demo.add_argument("--no-record", action="store_true", help="write no bag")
     _goal_options(demo, seed=1000)
     _graph_options(demo, wait_s=90.0)
@@ -87,8 +89,8 @@ def _bench_options(bench: argparse.ArgumentParser) -> None:
     bench.add_argument(
         "--tasks",
         nargs="+",
-        choices=("cup", "insert"),
-        default=["cup", "insert"],
+        choices=TASKS,
+        default=list(TASKS),
         help="default: all",
     )
     bench.add_argument(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,6 +23,11 @@ _DROP_GAP_M = 0.005  # between the peg and what will rest on it when it is let g
 _BEYOND_M = 0.008  # of the peg, through the hole
 _OFF_TABLE_M = 0.015
 _MAX_ASKEW_RAD = float(np.radians(50.0))  # between peg and hole axis: it still goes through
+# Where something that was let go on a peg may come to rest.
+_REST_SHARES = (0.3, 0.42, 0.55, 0.7, 0.85)  # of the peg's length
+_REST_LEANS_RAD = tuple(np.radians([4.0, 12.0, 20.0, 28.0, 38.0]))
+_REST_OUT = (-0.3, 0.2, 0.6)  # of the hole's half width
+_REST_TURNS_RAD = (-0.2, 0.0, 0.2)
 _ARM_M = 0.1  # arc length per radian, so that angles and distances share one tolerance
 
 
@@ -123,6 +129,26 @@ class Hanging:
             f"needed), {np.degrees(askew):.0f} deg askew, its bottom is {1e3 * bottom:.0f} mm "
             "above the support",
         )
+
+    def at_rest(self, motion: Float) -> list[Float]:
+        """Motions in which it may rest on the peg that a motion (4, 4) has put it on.
+
+        It hangs by the upper inside of its handle and has swung down about the peg, its body under
+        the peg's height, more or less far: something may have stopped it.
+        """
+        handle, peg, up = self.handle, self.peg, self.support.normal
+        turn = motion[:3, :3]
+        aside = turn @ -handle.outward  # from the peg to the body
+        sinks = -np.sign(np.cross(peg.way, aside) @ up) or 1.0
+        top = handle.hole + max(handle.half_up_m - peg.radius_m, 0.0) * handle.up
+        found = []
+        for lean, spin in itertools.product(_REST_LEANS_RAD, _REST_TURNS_RAD):
+            rotation = se3.exp_so3(sinks * lean * peg.way) @ se3.exp_so3(spin * up) @ turn
+            for share, out in itertools.product(_REST_SHARES, _REST_OUT):
+                on = top + out * handle.half_out_m * handle.outward
+                at = peg.root + share * peg.length_m * peg.way
+                found.append(se3.from_rt(rotation, at - rotation @ on))
+        return found
 
 
 def _signed_angle(start: Float, end: Float, up: Float) -> float:

@@ -110,6 +110,10 @@ class MotionJudge:
         elif task.relation is not None and reference_points is not None:
             self._place = ReferencePlace.measure(reference_points, support, T_planning_camera)
 
+    def at_rest(self, motion: Points) -> list[Points]:
+        """Where a thing that a motion (4, 4) has hung up may have come to rest; else nothing."""
+        return [] if self._hanging is None else self._hanging.at_rest(motion)
+
     def check(self, motion: Points) -> RelationCheck:
         """Check a motion (4, 4), `p_after = motion @ p_before`."""
         task, foot, support = self._task, self.foot, self.support

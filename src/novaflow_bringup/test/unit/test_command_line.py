@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from novaflow_bringup import cli
+from novaflow_bringup.commands.cell_run import INSTRUCTIONS
 from novaflow_bringup.commands.exit_codes import exit_code
 from novaflow_bringup.commands.progress import candidate_table
 from novaflow_bringup.core import image_codec
@@ -194,3 +195,11 @@ def test_what_is_no_image_is_an_error() -> None:
     for decode in (image_codec.decode_color, image_codec.decode_depth):
         with pytest.raises(ShapeError):
             decode(b"0123456789abcdefghij")
+
+
+@pytest.mark.parametrize("task", cli.TASKS)
+def test_every_task_of_the_cell_can_be_shown_counted_and_said(task: str) -> None:
+    assert cli.parser().parse_args(["demo", "--task", task]).task == task
+    assert cli.parser().parse_args(["bench", "--tasks", task]).tasks == [task]
+    assert task in cli.parser().parse_args(["bench"]).tasks
+    assert INSTRUCTIONS[task]

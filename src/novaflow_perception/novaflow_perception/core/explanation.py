@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -71,6 +71,7 @@ def explanations(
     change: Change,
     reference: Reference | None,
     reach_m: float,
+    also: Sequence[Float] = (),
 ) -> list[Explanation]:
     """Find motions (4, 4) near the expected one; the best explanation comes first.
 
@@ -81,6 +82,7 @@ def explanations(
         change: Between the two views.
         reference: What it may explain is not the target's to explain.
         reach_m: How far from the expected place is searched [m].
+        also: Further motions to begin from.
     """
     centre = model.points.mean(axis=0)
     radius = float(np.linalg.norm(model.points - centre, axis=1).max())
@@ -100,7 +102,7 @@ def explanations(
     found = [
         weighed(motion, fit)
         for motion, fit in candidates(
-            model, expected, new, body.support, reach_m=reach_m, leans_rad=_LEANS_RAD
+            model, expected, new, body.support, reach_m=reach_m, leans_rad=_LEANS_RAD, also=also
         )
     ]
     best = _slid(

@@ -21,6 +21,7 @@ from novaflow_core.grounding import Grounding
 from novaflow_core.kabsch import fit_sequence
 from novaflow_core.motion_check import MotionJudge, tilt_rad
 from novaflow_core.scene import Scene
+from novaflow_core.task import Relation
 from novaflow_perception.core.evidence import Body, Change
 from novaflow_perception.core.explanation import (
     Explanation,
@@ -28,6 +29,7 @@ from novaflow_perception.core.explanation import (
     explanations,
     find_reference,
 )
+from novaflow_perception.core.hanging_model import hanging_model
 from novaflow_perception.core.registration import Fit, NewView, ObjectModel, fit_of
 
 Float = NDArray[np.float64]
@@ -132,7 +134,11 @@ def observe(
         return Outcome(Code.OUTCOME_NOT_OBSERVED, error.reason, np.eye(4), 0.0)
     body = Body.from_view(old, mask, grounding.support, judge.foot)
     model = seen.lit(change.gain)
-    found = explanations(model, body, expected, change, reference, limits.reach_m)
+    if grounding.task.relation is Relation.HANG:
+        model = hanging_model(old, mask, body, reference).lit(change.gain)
+    found = explanations(
+        model, body, expected, change, reference, limits.reach_m, judge.at_rest(expected)
+    )
     stayed = fit_of(model, np.eye(4), change.after)
     best = found[0].fit
     if best.share < limits.min_fit or best.hidden_share > limits.max_hidden:

@@ -7,8 +7,8 @@ and says nothing, one that shows something farther contradicts it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import cv2
@@ -28,6 +28,8 @@ _COLOUR = 75.0  # distance of RGB colours, 0..255 a channel, that shading explai
 _BLUR = (5, 5)
 _REFINE_STEPS = 16
 _STARTS = 4
+_ALSO = 6  # of further motions
+_FACING = 0.2  # cosine; what is seen at a flatter angle is seen badly
 _HIDDEN_COST = 0.3  # of a hidden point: otherwise a place where nothing can be seen fits best
 
 
@@ -38,19 +40,32 @@ class ObjectModel:
     Attributes:
         points: (K, 3) [m], planning frame.
         colours: (K, 3) RGB, 0..255.
+        normals: (K, 3) unit, outwards; points that a motion turns away from the camera then say
+            nothing. None: all points speak wherever they are turned to.
+        explains: Which seen points (N, 3) a motion (4, 4) makes the object itself: what lies behind
+            them is hidden by it, and no contradiction. None: an object never hides itself.
     """
 
     points: Float
     colours: Float
+    normals: Float | None = None
+    explains: Callable[[Float, Float], Mask] | None = None
 
     @classmethod
     def from_view(
-        cls, view: RgbdView | NewView, mask: Mask, count: int = _MODEL_POINTS, seed: int = 0
+        cls,
+        view: RgbdView | NewView,
+        mask: Mask,
+        count: int = _MODEL_POINTS,
+        seed: int = 0,
+        *,
+        border_px: int = 2,
     ) -> ObjectModel:
         """Take points of a mask; its border, where depth mixes two surfaces, is left out."""
         seen = view if isinstance(view, NewView) else NewView(view)
         view = seen.view
-        inner = cv2.erode(mask.astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
+        kernel = np.ones((2 * border_px + 1, 2 * border_px + 1), np.uint8)
+        inner = cv2.erode(mask.astype(np.uint8), kernel) > 0
         kept = inner if inner.sum() > 0.4 * mask.sum() else mask
         v, u = np.nonzero(kept & np.isfinite(seen.depth))
         pick = np.random.default_rng(seed).permutation(len(v))[:count]
@@ -60,11 +75,20 @@ class ObjectModel:
 
     def thinned(self, count: int) -> ObjectModel:
         """Every n-th point, about `count` in all; the points are in random order."""
-        return ObjectModel(self.points[:count], self.colours[:count])
+        normals = None if self.normals is None else self.normals[:count]
+        return ObjectModel(self.points[:count], self.colours[:count], normals, self.explains)
 
     def lit(self, gain: Float) -> ObjectModel:
         """The same in another light: colours times a gain (3,)."""
-        return ObjectModel(self.points, np.clip(self.colours * gain, 0.0, 255.0))
+        return replace(self, colours=np.clip(self.colours * gain, 0.0, 255.0))
+
+    def facing(self, motion: Float, eye: Float) -> Mask:
+        """Which points (K,) a motion (4, 4) leaves turned to an eye (3,)."""
+        if self.normals is None:
+            return np.ones(len(self.points), bool)
+        to_eye = eye - se3.apply(motion, self.points)
+        cosine = np.einsum("kd,kd->k", to_eye, self.normals @ motion[:3, :3].T)
+        return np.asarray(cosine > _FACING * np.linalg.norm(to_eye, axis=1))
 
 
 @dataclass(frozen=True)
@@ -150,13 +174,16 @@ class NewView:
 def fit_of(model: ObjectModel, motion: Float, new: NewView) -> Fit:
     """Compare a moved model with a view."""
     agrees, hidden, known, gap = _votes(model, motion, new)
+    facing = model.facing(motion, new.view.T_planning_camera[:3, 3])
+    agrees, known = agrees & facing, known & facing
     open_count, count = int((known & ~hidden).sum()), len(model.points)
+    unseen = float((facing & (hidden | ~known)).sum()) / max(int(facing.sum()), 1)
     if open_count < 12:
-        return Fit(0.0, float((hidden | ~known).mean()), 0.0)
+        return Fit(0.0, unseen, 0.0)
     nearness = float((1.0 - (gap[agrees] / _DEPTH_M) ** 2).sum())
     return Fit(
         float(agrees.sum()) / open_count,
-        float((hidden | ~known).mean()),
+        unseen,
         nearness / (open_count + _HIDDEN_COST * (count - open_count)),
     )
 
@@ -177,6 +204,7 @@ def candidates(
     *,
     reach_m: float = 0.045,
     leans_rad: Sequence[float] = (),
+    also: Sequence[Float] = (),
 ) -> list[tuple[Float, Fit]]:
     """Motions (4, 4) near a guess that may explain a view.
 
@@ -190,6 +218,7 @@ def candidates(
         support: Heights and turns are along and about its normal.
         reach_m: How far from the guess the grid goes [m].
         leans_rad: By how much the best place is also leant, to every side, before it is aligned.
+        also: Further motions, the best few of which are aligned.
     """
     few, more = model.thinned(_SEARCH_POINTS), model.thinned(3 * _SEARCH_POINTS)
     centre = se3.apply(guess, model.points.mean(axis=0))
@@ -203,7 +232,8 @@ def candidates(
     found.sort(key=lambda item: -item[0])
     starts = [guess, *(motion for _, motion in found[:_STARTS])]
     leant = [pose for lean in leans_rad for pose in _leant(few, starts[1], lean, new, support)]
-    refined = [_refine(more, start, new) for start in [*starts, *leant]]
+    ranked = sorted(also, key=lambda motion: -fit_of(few, motion, new).closeness)
+    refined = [_refine(more, start, new) for start in [*starts, *leant, *ranked[:_ALSO]]]
     return [(motion, fit_of(model, motion, new)) for motion in [*refined, *starts]]
 
 
@@ -254,7 +284,15 @@ def _votes(model: ObjectModel, motion: Float, new: NewView) -> tuple[Mask, Mask,
             stood = abs(depth[v, u] - expected) < _DEPTH_M
         known &= ~(stood & _same(looked[v, u], model.colours))
     # Something nearer in the object's own colour is the object itself, elsewhere.
-    return close & same & known, nearer & ~same, known, gap
+    hidden = nearer & ~same
+    if model.explains is not None and (nearer & same).any():
+        index = np.flatnonzero(nearer & same)
+        view = new.view
+        pixels = np.stack([u[index], v[index]], -1)
+        local = view.model.lift_pixels(pixels, new.depth[v[index], u[index]])
+        # Unless this motion has it hide itself there.
+        hidden[index] = model.explains(se3.apply(view.T_planning_camera, local), motion)
+    return close & same & known, hidden, known, gap
 
 
 def _same(seen: NDArray[np.uint8] | Float, colours: Float) -> Mask:
@@ -275,6 +313,7 @@ def _refine(model: ObjectModel, start: Float, new: NewView) -> Float:
         with np.errstate(invalid="ignore"):
             used = (gap < gate) & np.isfinite(normal).all(axis=1)
         used &= _same(colour, model.colours)
+        used &= model.facing(motion, new.view.T_planning_camera[:3, 3])
         if used.sum() < 30:
             return motion
         p, n = points[used], normal[used]
