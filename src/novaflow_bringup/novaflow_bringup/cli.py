@@ -12,6 +12,7 @@ from novaflow_bringup.commands.exit_codes import CANCELLED, PLATFORM, of_code
 from novaflow_bringup.commands.launching import cells
 from novaflow_core.errors import NovaflowError
 
+TASKS = ("cup", "insert", "drawer")  # of the simulated cell; its own list needs MuJoCo
 EXIT_CODES = (
     "exit codes: 0 success, 1 the task failed, 2 usage, 3 set-up or platform, 130 cancelled"
 )
@@ -45,7 +46,7 @@ def parser() -> argparse.ArgumentParser:
     commands = out.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     demo = commands.add_parser("demo", help="one sentence moves a simulated Franka")
-    demo.add_argument("--task", choices=("cup", "insert"), default="cup", help="default: cup")
+    demo.add_argument("--task", choices=TASKS, default="cup", help="default: cup")
     demo.add_argument("--no-record", action="store_true", help="write no bag")
     _goal_options(demo, seed=1000)
     _graph_options(demo, wait_s=90.0)
@@ -87,8 +88,8 @@ def _bench_options(bench: argparse.ArgumentParser) -> None:
     bench.add_argument(
         "--tasks",
         nargs="+",
-        choices=("cup", "insert"),
-        default=["cup", "insert"],
+        choices=TASKS,
+        default=list(TASKS),
         help="default: all",
     )
     bench.add_argument(

@@ -18,6 +18,7 @@ from novaflow_core.errors import Code, NovaflowError
 INSTRUCTIONS = {
     "cup": "put the cup on the saucer",
     "insert": "insert the yellow block into the socket",
+    "drawer": "open the drawer",
 }
 SCORER_VARIABLE = "NOVAFLOW_SCORER_DOMAIN"
 

@@ -28,6 +28,7 @@ from novaflow_perception.core.explanation import (
     explanations,
     find_reference,
 )
+from novaflow_perception.core.holder import Held, held
 from novaflow_perception.core.registration import Fit, NewView, ObjectModel, fit_of
 
 Float = NDArray[np.float64]
@@ -130,20 +131,22 @@ def observe(
         )
     except NovaflowError as error:
         return Outcome(Code.OUTCOME_NOT_OBSERVED, error.reason, np.eye(4), 0.0)
-    body = Body.from_view(old, mask, grounding.support, judge.foot)
+    body = Body.from_view(old, mask, grounding.support, judge.foot, judge.front)
     model = seen.lit(change.gain)
     found = explanations(model, body, expected, change, reference, limits.reach_m)
     stayed = fit_of(model, np.eye(4), change.after)
     best = found[0].fit
     if best.share < limits.min_fit or best.hidden_share > limits.max_hidden:
         return _not_found(best, stayed, limits)
-    return _verdict(found, stayed, reference, judge, model.points.mean(axis=0), limits)
+    holder = None if judge.front is None else held(before, grounding, judge.front, change)
+    return _verdict(found, stayed, reference, holder, judge, model.points.mean(axis=0), limits)
 
 
 def _verdict(
     found: Sequence[Explanation],
     stayed: Fit,
     reference: Reference | None,
+    holder: Held | None,
     judge: MotionJudge,
     middle: Float,
     limits: OutcomeLimits,
@@ -154,6 +157,7 @@ def _verdict(
         found: Explanations, the best first.
         stayed: What is seen of the target at its old place.
         reference: Found again; None when there is none.
+        holder: Of a part on a joint; None for other targets.
         judge: Of motions.
         middle: (3,) of the target before [m].
         limits: When an outcome counts.
@@ -182,6 +186,8 @@ def _verdict(
             f"{told}, but the reference was not found again: {_percent(reference.share)} of it "
             f"agrees ({_percent(limits.min_reference)} needed)"
         )
+    if holder is not None and not holder.stayed:
+        return refused(f"{told}, but {holder.reason}")
     rivals = [item for item in found if item.score >= limits.rival * best.score]
     checks = [judge.check(item.motion) for item in rivals]
     if checks[0].error_m > limits.max_error_m:
