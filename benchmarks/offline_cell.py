@@ -118,7 +118,7 @@ class OfflineCell:
     # --- truth, for measuring only ---
     def target_pose(self) -> Float:
         """T_base_target (4, 4), as it is."""
-        return self.cell.truth().poses[objects.TASKS[self.task].target.name]
+        return self.cell.truth().poses[objects.TASKS[self.task].moves]
 
     # --- RobotDriver ---
     def state(self) -> ArmState:

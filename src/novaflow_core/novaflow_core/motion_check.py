@@ -8,6 +8,7 @@ import numpy as np
 
 from novaflow_core import se3
 from novaflow_core.footprint import Footprint
+from novaflow_core.front import Front, find_front
 from novaflow_core.hanging import Hanging
 from novaflow_core.kabsch import fit_rigid
 from novaflow_core.relations import (
@@ -26,6 +27,9 @@ MIN_TURN_RAD = float(np.radians(15.0))
 MAX_ASIDE_RAD = float(np.radians(25.0))  # between net displacement and the named direction
 MAX_LEAN_RAD = float(np.radians(12.0))  # of something put into a relation: it shall stand
 MAX_SLIDE_RISE_M = 0.015  # pushed and pulled things stay on the support
+MIN_OPEN_M = 0.08  # a drawer that came out by less is not open
+MAX_OFF_AXIS_RAD = float(np.radians(15.0))  # of what is pulled straight out
+MAX_JAM_RAD = float(np.radians(8.0))  # a drawer does not turn in its slides
 UPRIGHT_RAD = float(np.radians(10.0))
 _NAMED_SHARE = 0.3  # of a named distance or angle
 _NAMED_MIN_M = 0.015
@@ -77,6 +81,7 @@ class MotionJudge:
     Attributes:
         support: Plane that the scene stands on.
         foot: Footprint of the target before it moves.
+        front: Of what shall be opened; None where nothing shall.
     """
 
     def __init__(
@@ -104,8 +109,11 @@ class MotionJudge:
         self.foot = footprint_of(start, support, T_planning_camera)
         self._place: ReferencePlace | None = None
         self._hanging: Hanging | None = None
-        if task.relation is Relation.HANG and reference_points is not None:
-            eye = T_planning_camera[:3, 3]
+        self.front: Front | None = None
+        eye = T_planning_camera[:3, 3]
+        if task.motion is Motion.OPEN:
+            self.front = find_front(start, support, eye)
+        elif task.relation is Relation.HANG and reference_points is not None:
             self._hanging = Hanging.measure(start, self.foot, reference_points, support, eye)
         elif task.relation is not None and reference_points is not None:
             self._place = ReferencePlace.measure(reference_points, support, T_planning_camera)
@@ -126,6 +134,8 @@ class MotionJudge:
                 check_footprint(task.relation, ended, self._place, support, self._T_planning_camera)
             )
             checks.append(_stands(motion, support, self._max_lean_rad))
+        elif self.front is not None:
+            checks.append(check_opening(task, self.front, self._start, motion))
         elif task.motion in (Motion.TILT, Motion.TURN, Motion.STRAIGHTEN):
             checks.append(
                 _check_rotation(task, self._start, motion, support, self._T_planning_camera)
@@ -144,6 +154,24 @@ class MotionJudge:
         return RelationCheck(
             max(check.error_m for check in checks), "; ".join(check.reason for check in checks)
         )
+
+
+def check_opening(task: TaskSpec, front: Front, start: Points, motion: Points) -> RelationCheck:
+    """Check whether a motion (4, 4) pulls a front, of points `start` (N, 3), straight out."""
+    known = start[np.isfinite(start).all(axis=1)]
+    middle = np.median(known, axis=0)
+    shift = se3.apply(motion, middle) - middle
+    along = float(shift @ front.normal)
+    aside = float(np.linalg.norm(shift - along * front.normal))
+    turn = float(se3.rotation_angle(motion[:3, :3]))
+    wanted = MIN_OPEN_M if task.distance_m is None else (1.0 - _NAMED_SHARE) * task.distance_m
+    allowed = float(np.tan(MAX_OFF_AXIS_RAD)) * max(along, 0.0)
+    return RelationCheck(
+        max(wanted - along, aside - allowed, (turn - MAX_JAM_RAD) * _ARM_M),
+        f"its front comes {1e3 * along:.0f} mm straight out ({1e3 * wanted:.0f} needed), "
+        f"{1e3 * aside:.0f} mm off that line ({1e3 * allowed:.0f} allowed) and turns by "
+        f"{np.degrees(turn):.0f} deg ({np.degrees(MAX_JAM_RAD):.0f} allowed)",
+    )
 
 
 def tilt_rad(motion: Points, support: Plane) -> float:

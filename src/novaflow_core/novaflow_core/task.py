@@ -16,6 +16,7 @@ class Motion(StrEnum):
     TILT = "tilt"
     TURN = "turn"
     STRAIGHTEN = "straighten"
+    OPEN = "open"  # a part on a joint: a drawer comes out of its chest
 
 
 class Direction(StrEnum):

@@ -19,6 +19,7 @@ INSTRUCTIONS = {
     "cup": "put the cup on the saucer",
     "insert": "insert the yellow block into the socket",
     "mug": "hang the mug on the tree",
+    "drawer": "open the drawer",
 }
 SCORER_VARIABLE = "NOVAFLOW_SCORER_DOMAIN"
 

@@ -26,9 +26,11 @@ from novaflow_core.errors import (
     PlatformError,
 )
 from novaflow_core.grounding import CollisionScene
+from novaflow_core.joint import fit_joint
 from novaflow_executor.core.corrections import nearest_step
 from novaflow_executor.core.driver import RobotDriver
 from novaflow_executor.core.execution import PlanRunner
+from novaflow_executor.core.on_joint import OPENED_SHARE, is_on_joint, split_motion
 from novaflow_executor.core.plan import ExecutionPlan, Phase, Segment
 from novaflow_executor.core.planner import MotionPlanner
 from novaflow_executor.core.sight import (
@@ -55,6 +57,7 @@ class LoopLimits:
         moved_m: An object that has moved by more before the grasp is planned for anew [m].
         moved_rad: The same for turns [rad].
         lost_m: An object that has moved this far against the gripper is no longer held [m].
+        slipped_m: The same for something that is pulled along its joint [m].
         stray: When an object in motion is not where it should be.
         replans: How often an object that strayed or was moved is planned for anew.
         regrasps: How often the object may be taken hold of again.
@@ -68,6 +71,7 @@ class LoopLimits:
     moved_m: float = 0.004
     moved_rad: float = 0.10
     lost_m: float = 0.05
+    slipped_m: float = 0.02
     replans: int = 6
     regrasps: int = 2
     corridor_m: float = 0.03
@@ -189,7 +193,10 @@ class ClosedLoop:
         while True:
             try:
                 self._take(course)
-                self._carry(course)
+                if is_on_joint(self.task.candidate.flow):
+                    self._pull(course)
+                else:
+                    self._carry(course)
                 self._do(course, Phase.RELEASE, Phase.RETREAT)
                 return
             except GraspError as error:
@@ -246,6 +253,33 @@ class ClosedLoop:
             first = nearest_step(
                 course.plan.T_base_obj, now, se3.apply(course.T_start, self._middle), first
             )
+
+    def _pull(self, course: _Course) -> None:
+        """Follow the joint with the handle, and look whether the thing came along."""
+        flow = self.task.candidate.flow
+        assert flow is not None
+        joint, why = fit_joint(flow), ""
+        try:
+            self._do_watched(course, Phase.CARRY, self._watch(self._held(course)))
+        except StrayedError as strayed:
+            why = strayed.reason
+        seen = self._look()
+        if seen is None:
+            if why:
+                raise GraspError(Code.GRASP_LOST, f"{why}, and is not seen any more")
+            return
+        shift, turn = self._apart(seen.T_moved, self._held_now(course))
+        if not why and shift <= self._limits.slipped_m:
+            return
+        done, _ = split_motion(joint, seen.T_moved, self._middle)
+        why = why or f"the handle slipped by {1e3 * shift:.0f} mm"
+        if done < OPENED_SHARE * float(joint.values[-1]):
+            raise GraspError(Code.GRASP_LOST, why, {"shift_m": shift, "joint": done})
+        T_moved = seen.T_moved @ se3.inverse(course.T_start)
+        course.plan = self.plan = self._planner.let_go_here(
+            course.plan, self.task.scene, T_moved, self._robot.state().q
+        )
+        self._note("let go at the end of its slide:", shift, turn, seen)
 
     def _held(self, course: _Course) -> Callable[[float], Array | None]:
         """Where the object is since capture when the gripper holds it as the plan says, by time."""
@@ -400,6 +434,9 @@ class ClosedLoop:
         self.corrections.append(Correction(why, shift, turn, delay_s))
 
     # --- running ---
+    def _do_watched(self, course: _Course, phase: Phase, watch: Callable[[Segment], None]) -> None:
+        self._run(course, [s for s in course.plan.segments if s.phase == phase], watch)
+
     def _do(self, course: _Course, *phases: Phase) -> None:
         self._run(course, [s for s in course.plan.segments if s.phase in phases])
 

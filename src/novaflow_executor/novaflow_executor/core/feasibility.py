@@ -23,6 +23,7 @@ from novaflow_executor.core.collision import Carried, CollisionModel
 from novaflow_executor.core.flow_poses import ObjectMotion, object_motion, raised, tcp_poses
 from novaflow_executor.core.making_room import making_room
 from novaflow_executor.core.motion import FollowProblem, FollowSolution, FollowWeights, MotionSolver
+from novaflow_executor.core.on_joint import is_on_joint
 from novaflow_executor.core.robot import RobotModel
 
 Array = NDArray[np.float64]
@@ -266,20 +267,21 @@ class FeasibilityCheck:
         if candidate.code != Code.OK or candidate.flow is None:
             return _refused(candidate, candidate.code, candidate.reason, 0), None
         settings = self.robot.settings
+        on_joint = is_on_joint(candidate.flow)  # it is not lifted, and goes where its joint leads
         motion = object_motion(
             candidate.flow,
             self.scene.support,
-            self.limits.release_height_m,
+            0.0 if on_joint else self.limits.release_height_m,
             settings.workspace_min,
             settings.workspace_max,
-            self._fits,
+            () if on_joint else self._fits,
         )
         if not starts:
             return _refused(candidate, Code.NO_FEASIBLE_GRASP, why_not, 0), None
         tally = _Tally(pairs=len(starts))
         ranked = self._ranked(motion, starts, tally)
         for height_m in (0.0, *self.limits.raised_m):
-            if height_m and not tally.path_blocked:
+            if height_m and (on_joint or not tally.path_blocked):
                 break  # nothing stands in the way: higher is not better
             higher = raised(motion, height_m, self.scene.support.normal) if height_m else motion
             best = self._best(higher, ranked, tally)

@@ -26,7 +26,9 @@ from novaflow_executor.core.grasps import (
     carried_spheres,
     object_shape,
 )
+from novaflow_executor.core.handle_grasps import handle_grasps
 from novaflow_executor.core.motion import FollowProblem, MotionSolver
+from novaflow_executor.core.on_joint import front_box, is_on_joint, rebased_on_joint
 from novaflow_executor.core.plan import (
     Contact,
     ExecutionPlan,
@@ -58,6 +60,7 @@ class PlannerSettings:
         carry_m_s: Speed with the object [m/s].
         place_m_s: Speed over the last `place_m` of the carry [m/s].
         place_m: [m].
+        pull_m_s: Speed with something that moves on a joint [m/s].
         feasibility: When a pair of grasp and candidate counts as feasible.
     """
 
@@ -67,6 +70,7 @@ class PlannerSettings:
     carry_m_s: float = 0.25
     place_m_s: float = 0.06
     place_m: float = 0.05
+    pull_m_s: float = 0.08
     feasibility: FeasibilityLimits = field(default_factory=FeasibilityLimits)
 
 
@@ -79,6 +83,16 @@ class _Scored:
     shape: ObjectShape
     spheres: Array
     pairs: dict[str, FeasiblePair]
+    points: Array
+    on_joint: bool
+
+    def scene_with_target(self, scene: CollisionScene, T_moved: Array | None) -> CollisionScene:
+        """The scene with the object as one more box, where a motion (4, 4) has put it."""
+        if self.on_joint:
+            box = front_box(TARGET_BOX, self.points, scene.support, T_moved)
+            if box is not None:
+                return replace(scene, boxes=(*scene.boxes, box))
+        return _with_target(scene, self.shape, np.eye(4) if T_moved is None else T_moved)
 
 
 class MotionPlanner:
@@ -195,7 +209,9 @@ class MotionPlanner:
         """Records in the order of the candidates, and what plans are assembled from."""
         on_progress(0.0, "proposing grasps")
         gripper = self.robot.settings.gripper
-        proposed = self.proposer.propose(GraspRequest(target_points, scene, gripper))
+        on_joint = any(is_on_joint(candidate.flow) for candidate in candidates)
+        request = GraspRequest(target_points, scene, gripper)
+        proposed = handle_grasps(request) if on_joint else self.proposer.propose(request)
         grasps = without_alike(proposed, avoid)
         if not grasps:
             raise GraspError(
@@ -224,7 +240,9 @@ class MotionPlanner:
             lambda s, text: on_progress(0.2 + 0.8 * s, text),
             should_stop,
         )
-        scored = _Scored(scene.scene_id, check, shape, spheres, pairs)
+        scored = _Scored(
+            scene.scene_id, check, shape, spheres, pairs, np.asarray(target_points), on_joint
+        )
         return tuple(replace(r, grasps_tried=len(grasps)) for r in records), scored
 
     def plan(
@@ -290,7 +308,8 @@ class MotionPlanner:
             NovaflowError: As `plan`.
         """
         assert candidate.flow is not None
-        moved = replace(candidate, flow=rebased(candidate.flow, T_moved))
+        rest = rebased_on_joint if is_on_joint(candidate.flow) else rebased
+        moved = replace(candidate, flow=rest(candidate.flow, T_moved))
         points = se3.apply(T_moved, target_points)
         back = se3.inverse(T_moved)
         fits = [fit @ back for fit in fits]
@@ -346,6 +365,28 @@ class MotionPlanner:
         )
         return replace(plan, grasp=grasp, segments=segments)
 
+    def let_go_here(
+        self, plan: ExecutionPlan, scene: CollisionScene, T_moved: Array, q_now: Array
+    ) -> ExecutionPlan:
+        """Plan to end where the object is: let go, back off, return.
+
+        Args:
+            plan: The plan so far.
+            scene: What must not be touched.
+            T_moved: (4, 4) how the object has moved since the plan's step 0.
+            q_now: (N,) [rad], at rest, the object held.
+
+        Raises:
+            ExecutionError: APPROACH_NOT_FOUND, or OPTIMISATION_FAILED without a plan to end.
+        """
+        scored = self._assembled_from
+        if scored is None or scored.scene_id != scene.scene_id:
+            raise ExecutionError(
+                Code.OPTIMISATION_FAILED, f"nothing was planned in scene {scene.scene_id}"
+            )
+        segments = self._after(scored, scene, q_now, plan.grasp.width_m, T_moved)
+        return replace(plan, segments=segments)
+
     def let_go(self, plan: ExecutionPlan, scene: CollisionScene, q_now: Array) -> ExecutionPlan:
         """Plan to open the fingers and back off, after a grasp that failed.
 
@@ -379,7 +420,7 @@ class MotionPlanner:
         carry, descent = pair.solution.q, pair.start.descent.copy()
         # The optimiser leaves the start by a fraction of a millimetre: the descent ends there too.
         descent[-1] = carry[0]
-        before = _with_target(scene, scored.shape, np.eye(4))
+        before = scored.scene_with_target(scene, None)
         free = self.free(CollisionModel(self.robot, before, opening), q_now, descent[0], "approach")
         s = self.settings
         open_ = GripperCommand(opening, gripper.max_force)
@@ -391,14 +432,20 @@ class MotionPlanner:
             Segment(Phase.APPROACH, "reach", free, None, opening),
             Segment(Phase.APPROACH, "descend", down, None, opening, Contact.TARGET),
             Segment(Phase.GRASP, "close", None, close, opening, Contact.TARGET),
-            *self._carry(carry, opening, split=False),
+            *(self._pull if scored.on_joint else self._carry)(carry, opening),
             *self._after(scored, scene, carry[-1], opening, pair.motion.poses[-1]),
         )
         return ExecutionPlan(
             scene.scene_id, candidate_id, grasp, segments, pair.motion.poses, scored.spheres
         )
 
-    def _carry(self, q: Array, opening: float, *, split: bool) -> tuple[Segment, ...]:
+    def _pull(self, q: Array, opening: float) -> tuple[Segment, ...]:
+        """Follow a joint path (T, N) with something that moves on a joint: slowly, in one go."""
+        limits = TimingLimits(self.settings.speed, self.settings.pull_m_s)
+        path = time_path(self.robot, q, limits)
+        return (Segment(Phase.CARRY, "pull", path, None, opening, Contact.CARRIED),)
+
+    def _carry(self, q: Array, opening: float, *, split: bool = False) -> tuple[Segment, ...]:
         """Follow a joint path (T, N); `split`: rest before the last `place_m`, to look."""
         s = self.settings
         place = TimingLimits(s.speed, s.carry_m_s, s.place_m_s, s.place_m)
@@ -432,7 +479,7 @@ class MotionPlanner:
         T_placed: Array,
     ) -> tuple[Segment, ...]:
         """Let go of the object, which `T_placed` (4, 4) has brought here, back off, go home."""
-        after = _with_target(scene, scored.shape, T_placed)
+        after = scored.scene_with_target(scene, T_placed)
         retreat = self._retreat(q_end, scene, opening)
         home = self.free(
             CollisionModel(self.robot, after, opening), retreat[-1], self.home, "return"

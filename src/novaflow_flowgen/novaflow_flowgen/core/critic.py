@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from novaflow_core import se3
 from novaflow_core.candidate import CandidateFeasibility, CandidateScore, FlowCandidate, Gate
 from novaflow_core.errors import Code, NovaflowError, PlatformError, SelectionError
-from novaflow_core.flow import ObjectFlow
+from novaflow_core.flow import MotionKind, ObjectFlow
 from novaflow_core.grounding import Grounding
 from novaflow_core.kabsch import SequenceFit, fit_sequence
 from novaflow_core.motion_check import MotionJudge, moved_footprint
@@ -173,8 +173,8 @@ class Critic:
     def _checks(self) -> tuple[Callable[[_Case], Iterator[Gate]], ...]:
         return (
             self._starts_on_target, self._seen, self._continuous, self._rigid, self._still_camera,
-            self._stays_above, self._is_held_well, self._does_what_is_said, self._looks_real,
-            self._feasible,
+            self._stays_above, self._is_held_well, self._keeps_to_joint, self._does_what_is_said,
+            self._looks_real, self._feasible,
         )  # fmt: skip
 
     def _starts_on_target(self, case: _Case) -> Iterator[Gate]:
@@ -264,7 +264,7 @@ class Critic:
             f"it sinks {1e3 * max(sunk, 0.0):.0f} mm below its support "
             f"({1e3 * limits.below_support_max_m:.0f} allowed)",
         )  # fmt: skip
-        if case.bench.grounding.task.motion in (Motion.PUSH, Motion.PULL):
+        if case.bench.grounding.task.motion in (Motion.PUSH, Motion.PULL, Motion.OPEN):
             rise = float((low - low[0]).max())
             yield Gate(
                 "slide_m", rise, limits.slide_rise_max_m, rise <= limits.slide_rise_max_m,
@@ -278,6 +278,20 @@ class Critic:
         yield from posture.leans(
             grounding.task, case.motion.poses[-1], grounding.support, limits.lean_max_rad
         )
+
+    def _keeps_to_joint(self, case: _Case) -> Iterator[Gate]:
+        if case.bench.grounding.task.motion is not Motion.OPEN:
+            return
+        left = case.candidate.stats.get("joint_rms_m", float("nan"))
+        kind = case.flow.kind
+        on = kind in (MotionKind.PRISMATIC, MotionKind.REVOLUTE)
+        said = (
+            f"it moves on a {kind} joint" if on else f"it moves on no joint, its motion is {kind}"
+        )
+        yield Gate(
+            "joint_m", left, 0.0, on,
+            f"{said}, which leaves {1e3 * left:.1f} mm unexplained" if np.isfinite(left) else said,
+        )  # fmt: skip
 
     def _does_what_is_said(self, case: _Case) -> Iterator[Gate]:
         limit = self._limits.goal_error_max_m

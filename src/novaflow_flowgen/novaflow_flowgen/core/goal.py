@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from novaflow_core import se3
 from novaflow_core.errors import Code, PerceptionError, VideoError
 from novaflow_core.footprint import Footprint, fit_footprint
+from novaflow_core.front import find_front
 from novaflow_core.grounding import GroundedObject, Grounding
 from novaflow_core.hanging import Hanging
 from novaflow_core.relations import direction_vector, view_axes
@@ -21,6 +22,7 @@ Float = NDArray[np.float64]
 
 DEFAULT_MOVE_M = 0.11
 DEFAULT_LIFT_M = 0.12
+DEFAULT_OPEN_M = 0.115
 DEFAULT_TURN_RAD = np.radians(45.0)
 DEFAULT_TILT_RAD = np.radians(35.0)
 _STANDS_M = 0.015  # an object whose lowest visible point is below this stands on the support
@@ -42,6 +44,7 @@ class Goal:
         straight_down: Whether it must be above the goal before it is lowered.
         shrinkable: Whether the distance is a default that may be shortened to stay in the picture.
         legs: Last straight pieces (3,) of `shift`, in order [m]: how it goes onto what it hangs on.
+        varies: Whether the distance is a default that candidates vary, and nothing else of it.
     """
 
     pivot: Float
@@ -51,6 +54,7 @@ class Goal:
     straight_down: bool = False
     shrinkable: bool = False
     legs: tuple[Float, ...] = ()
+    varies: bool = False
 
 
 @dataclass(frozen=True)
@@ -114,6 +118,8 @@ def plan_goal(stage: Stage, moving: GroundedObject) -> Goal:
     if task.relation is not None and stage.grounding.references:
         return _to_relation(stage, moving, foot, pivot, task.relation)
     direction = task.direction
+    if task.motion is Motion.OPEN:
+        return _opening(stage, pivot)
     if task.motion is Motion.LIFT or (task.motion is Motion.MOVE and direction is Direction.UP):
         height = task.distance_m or DEFAULT_LIFT_M
         return Goal(pivot, height * up, still, shrinkable=task.distance_m is None)
@@ -155,6 +161,18 @@ def plan_goal(stage: Stage, moving: GroundedObject) -> Goal:
     raise VideoError(
         Code.VIDEO_UNKNOWN_MOTION, f"no way is known to imagine the motion '{task.motion}'"
     )
+
+
+def _opening(stage: Stage, pivot: Float) -> Goal:
+    """Straight out of the front of what is opened, whichever object a video shows to move so."""
+    task, view = stage.grounding.task, stage.scene.main
+    points = stage.points(stage.grounding.target)
+    front = find_front(
+        points, stage.support, view.T_planning_camera[:3, 3], Code.VIDEO_GOAL_UNREACHABLE
+    )
+    # A drawer's travel is not seen from outside, so nothing is made of where the picture ends.
+    way = (task.distance_m or DEFAULT_OPEN_M) * front.normal
+    return Goal(pivot, way, np.zeros(3), varies=task.distance_m is None)
 
 
 def _straighten(stage: Stage, moving: GroundedObject, pivot: Float) -> Goal:

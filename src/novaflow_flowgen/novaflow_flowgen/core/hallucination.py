@@ -101,6 +101,21 @@ def misplace(goal: Goal, kind: Spoil, random: np.random.Generator, support: Plan
     )
 
 
+def misopen(goal: Goal, kind: Spoil, random: np.random.Generator, support: Plane) -> Goal:
+    """A drawer that sticks half way, or that comes out another way than its front looks."""
+    up = support.normal
+    if kind is Spoil.WRONG_GOAL:
+        return replace(goal, shift=random.uniform(0.15, 0.5) * goal.shift)
+    length = float(np.linalg.norm(goal.shift))
+    aside = np.cross(up, goal.shift / max(length, 1e-9))
+    angle = random.choice([-1.0, 1.0]) * random.uniform(np.radians(35), np.radians(80))
+    shift = se3.exp_so3(angle * up) @ goal.shift
+    if random.random() < 0.3:
+        shift = 0.6 * goal.shift + 0.8 * length * up
+    turn = random.choice([0.0, 1.0]) * random.uniform(-0.2, 0.2) * aside
+    return replace(goal, shift=shift, rotation=turn)
+
+
 def distort(
     kind: Spoil, motions: Float, pivot: Float, random: np.random.Generator
 ) -> tuple[Float, Effects]:

@@ -62,7 +62,7 @@ def build_path(goal: Goal, variation: Variation, up: Float, basis: Float, steps:
     s = np.linspace(0.0, 1.0, steps)
     s = np.clip((s - variation.begin) / (1 - variation.begin - variation.rest), 0.0, 1.0)
     shift = goal.shift + np.asarray(variation.goal_m) @ basis
-    if goal.shrinkable:
+    if goal.shrinkable or goal.varies:
         shift = goal.shift * variation.distance
     legs = np.stack(goal.legs) if goal.legs else np.zeros((0, 3))
     shift = shift - legs.sum(axis=0)

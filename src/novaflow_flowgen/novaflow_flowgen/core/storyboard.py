@@ -18,7 +18,7 @@ from novaflow_core import se3
 from novaflow_core.errors import Code, VideoError
 from novaflow_core.grounding import LABEL_SUPPORT, GroundedObject, Role
 from novaflow_core.scene import Plane, RgbdView
-from novaflow_core.task import Relation
+from novaflow_core.task import Motion, Relation
 from novaflow_core.video import Video
 from novaflow_flowgen.core import hallucination
 from novaflow_flowgen.core.goal import Goal, Stage, plan_goal
@@ -130,7 +130,9 @@ class Storyboard:
         support = grounding.support
         basis = support.basis()
         if request.spoil in (Spoil.WRONG_GOAL, Spoil.WRONG_DIRECTION):
-            goal = hallucination.misplace(goal, request.spoil, random, support)
+            opens = grounding.task.motion is Motion.OPEN
+            spoiled = hallucination.misopen if opens else hallucination.misplace
+            goal = spoiled(goal, request.spoil, random, support)
         motions = build_path(goal, variation, support.normal, basis, request.steps)
         if goal.shrinkable:
             motions = self._shrunk(request, moving, goal, variation, motions)

@@ -30,6 +30,8 @@ from novaflow_perception.core import colour, plane, segmentation, shape
 from novaflow_perception.core.choice import ChoiceSettings, Chooser
 from novaflow_perception.core.colour import ColourSettings
 from novaflow_perception.core.geometry import upright_box
+from novaflow_perception.core.moving_part import with_moving_part
+from novaflow_perception.core.object_words import MOVING_PARTS
 from novaflow_perception.core.segmentation import SegmentationSettings
 from novaflow_perception.core.surface import Surface, surface_of
 from novaflow_perception.core.telling_apart import TellingSettings
@@ -94,7 +96,10 @@ class TabletopGrounder:
             roles[choice.thing.label] = (role, choice.score)
             if role is Role.REFERENCE and task.relation is Relation.HANG:
                 found = _with_rods(found, choice.thing)
-        return self._grounding(scene, task, found, roles)
+        grounding = self._grounding(scene, task, found, roles)
+        if task.target.noun in MOVING_PARTS:
+            return with_moving_part(scene, grounding)
+        return grounding
 
     def inventory(self, view: RgbdView) -> Inventory:
         """Find everything that stands on the support in one view."""

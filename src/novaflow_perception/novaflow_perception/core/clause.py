@@ -130,7 +130,7 @@ class ClauseReader:
             self._i += 1
 
     def _unknown_motion(self, word: str) -> PerceptionError:
-        known = "put, move, lift, push, pull, tilt, turn, straighten"
+        known = "put, move, lift, push, pull, tilt, turn, straighten, open"
         return PerceptionError(
             Code.UNKNOWN_MOTION,
             f"'{word}' in '{self._instruction.strip()}' is not a motion that is known; "

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from novaflow_core import se3
 from novaflow_core.footprint import Footprint
+from novaflow_core.front import Front
 from novaflow_core.scene import Plane
 from novaflow_perception.core.registration import NewView, ObjectModel
 
@@ -46,21 +47,28 @@ class Body:
         seen: The view before.
         support: What it stood on.
         foot: Its footprint; None: only the surface that was seen is its own.
+        front: Where it is the front of a drawer, what comes out behind it is its own, too.
     """
 
     depth: Float
     seen: NewView
     support: Plane
     foot: Footprint | None = None
+    front: Front | None = None
 
     @classmethod
     def from_view(
-        cls, seen: NewView, mask: Mask, support: Plane, foot: Footprint | None = None
+        cls,
+        seen: NewView,
+        mask: Mask,
+        support: Plane,
+        foot: Footprint | None = None,
+        front: Front | None = None,
     ) -> Body:
         """Take an object's pixels (H, W) of a view."""
         inner = cv2.erode(mask.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
         depth = np.where(inner, seen.depth, np.nan)
-        return cls(_grown(depth, _EDGE_PX + 1), seen, support, foot)
+        return cls(_grown(depth, _EDGE_PX + 1), seen, support, foot, front)
 
     def explains(self, points: Float, motion: Float) -> Mask:
         """Which points (K, 3) of now the object may show after a motion (4, 4)."""
@@ -73,7 +81,18 @@ class Body:
         with np.errstate(invalid="ignore"):
             on = abs(depth - own) < _SURFACE_M
             hidden = (depth > own) | (depth > seen + _SURFACE_M) | ~np.isfinite(seen)
-        return on if self.foot is None else on | (hidden & _within(self.foot, back, self.support))
+        if self.foot is not None:
+            on = on | (hidden & _within(self.foot, back, self.support))
+        return on if self.front is None else on | _drawn_out(self.front, points, motion)
+
+
+def _drawn_out(front: Front, points: Float, motion: Float) -> Mask:
+    """Which points (K, 3) lie between a front's old place and its new one."""
+    face = front.offset * front.normal
+    travel = float(front.beyond(se3.apply(motion, face[None]))[0])
+    beyond = front.beyond(points)
+    between = (beyond > -_SURFACE_M) & (beyond < travel + _SURFACE_M)
+    return np.asarray(front.before(points) & between)
 
 
 def _within(foot: Footprint, points: Float, support: Plane) -> Mask:

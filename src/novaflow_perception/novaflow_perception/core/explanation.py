@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from novaflow_core import se3
-from novaflow_core.grounding import Grounding
+from novaflow_core.grounding import GroundedObject, Grounding
 from novaflow_core.scene import Plane, Scene
 from novaflow_perception.core.evidence import Body, Change
 from novaflow_perception.core.registration import Fit, ObjectModel, candidates, fit_of
@@ -49,7 +49,7 @@ class Explanation:
 
 @dataclass(frozen=True)
 class Reference:
-    """The first reference, found again.
+    """Something that should have stayed, found again.
 
     Attributes:
         motion: (4, 4) since the scene, along the support.
@@ -143,7 +143,13 @@ def find_reference(before: Scene, grounding: Grounding, change: Change) -> Refer
     """
     if not grounding.references:
         return None
-    item = grounding.references[0]
+    return find_again(before, grounding, grounding.references[0], change)
+
+
+def find_again(
+    before: Scene, grounding: Grounding, item: GroundedObject, change: Change
+) -> Reference:
+    """Find an object again that stayed, or was pushed along the support."""
     mask, support = grounding.mask(item), grounding.support
     model = ObjectModel.from_view(change.before, mask, _REFERENCE_POINTS).lit(change.gain)
 

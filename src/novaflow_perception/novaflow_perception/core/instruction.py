@@ -16,6 +16,7 @@ from novaflow_core.errors import Code, PerceptionError
 from novaflow_core.task import Direction, Motion, ObjectPhrase, Relation, TaskSpec
 from novaflow_perception.core import vocabulary as words
 from novaflow_perception.core.clause import ClauseReader, Goal, ReadClause
+from novaflow_perception.core.object_words import MOVING_PARTS
 
 _SPLITTERS = frozenset({",", "and", "then"})
 _TAKES_GOAL = frozenset({Motion.MOVE, Motion.PUSH, Motion.PULL})
@@ -95,7 +96,12 @@ def _task(read: ReadClause, target: ObjectPhrase, instruction: str) -> TaskSpec:
         motion, read.angle_rad = Motion.TILT, read.angle_rad or math.pi
     elif motion is Motion.LIFT and goal and _moves_elsewhere(goal):
         motion = Motion.MOVE
-    if motion is Motion.LIFT:
+    elif goal is None and motion in (Motion.PULL, Motion.PUSH) and _comes_out(read, target):
+        motion = Motion.OPEN
+    if motion is Motion.OPEN:
+        goal = None
+        _refuse_what_does_not_open(target, instruction)
+    elif motion is Motion.LIFT:
         goal = Goal("", direction=Direction.UP)
     elif motion is Motion.STRAIGHTEN:
         goal = None
@@ -116,6 +122,22 @@ def _task(read: ReadClause, target: ObjectPhrase, instruction: str) -> TaskSpec:
         distance_m=read.distance_m,
         angle_rad=read.angle_rad,
     )
+
+
+def _comes_out(read: ReadClause, target: ObjectPhrase) -> bool:
+    """Whether a drawer is asked to be pulled, or slid out: that opens it."""
+    named = target.noun in MOVING_PARTS
+    return named and (read.motion is Motion.PULL or read.particle in ("out", "open"))
+
+
+def _refuse_what_does_not_open(target: ObjectPhrase, instruction: str) -> None:
+    if target.noun not in MOVING_PARTS:
+        raise PerceptionError(
+            Code.UNKNOWN_MOTION,
+            f"how '{target.text}' in '{instruction.strip()}' opens is not known; "
+            f"known to open: {', '.join(sorted(MOVING_PARTS))}",
+            {"word": target.text},
+        )
 
 
 def _final_goal(read: ReadClause, target: ObjectPhrase) -> tuple[Goal | None, ObjectPhrase]:

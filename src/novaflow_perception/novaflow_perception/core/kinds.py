@@ -164,6 +164,12 @@ def _tree(s: Shape) -> float:
     return tall * slim * (1.0 - ramp(s.lid, 0.15, 0.3))
 
 
+def _drawer(s: Shape) -> float:
+    """What holds a drawer: a closed box of some size; its front is looked for afterwards."""
+    size = _between(s.long_m, 0.13, 0.60, 0.03) * _between(s.height_m, 0.06, 0.60, 0.02)
+    return s.boxy * size * _closed(s)
+
+
 def _anything(_: Shape) -> float:
     return 1.0
 
@@ -191,6 +197,7 @@ FITS: dict[str, Callable[[Shape], float]] = {
     "cylinder": _cylinder,
     "ball": _ball,
     "tree": _tree,
+    "drawer": _drawer,
 }
 
 

@@ -38,8 +38,12 @@ NOUNS = _index(
         "cylinder": "cylinder tube roll",
         "ball": "ball sphere",
         "tree": "tree rack hanger hook",
+        "drawer": "drawer",
     }
 )
+
+# Kinds that are a part of something else and move on a joint of it.
+MOVING_PARTS = frozenset({"drawer"})
 
 # Nouns that name no kind: the colour, size or place must tell.
 ANYTHING = frozenset(_words("object thing item one stuff"))

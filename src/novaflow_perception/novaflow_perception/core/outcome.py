@@ -30,6 +30,7 @@ from novaflow_perception.core.explanation import (
     find_reference,
 )
 from novaflow_perception.core.hanging_model import hanging_model
+from novaflow_perception.core.holder import Held, held
 from novaflow_perception.core.registration import Fit, NewView, ObjectModel, fit_of
 
 Float = NDArray[np.float64]
@@ -132,7 +133,7 @@ def observe(
         )
     except NovaflowError as error:
         return Outcome(Code.OUTCOME_NOT_OBSERVED, error.reason, np.eye(4), 0.0)
-    body = Body.from_view(old, mask, grounding.support, judge.foot)
+    body = Body.from_view(old, mask, grounding.support, judge.foot, judge.front)
     model = seen.lit(change.gain)
     if grounding.task.relation is Relation.HANG:
         model = hanging_model(old, mask, body, reference).lit(change.gain)
@@ -143,13 +144,15 @@ def observe(
     best = found[0].fit
     if best.share < limits.min_fit or best.hidden_share > limits.max_hidden:
         return _not_found(best, stayed, limits)
-    return _verdict(found, stayed, reference, judge, model.points.mean(axis=0), limits)
+    holder = None if judge.front is None else held(before, grounding, judge.front, change)
+    return _verdict(found, stayed, reference, holder, judge, model.points.mean(axis=0), limits)
 
 
 def _verdict(
     found: Sequence[Explanation],
     stayed: Fit,
     reference: Reference | None,
+    holder: Held | None,
     judge: MotionJudge,
     middle: Float,
     limits: OutcomeLimits,
@@ -160,6 +163,7 @@ def _verdict(
         found: Explanations, the best first.
         stayed: What is seen of the target at its old place.
         reference: Found again; None when there is none.
+        holder: Of a part on a joint; None for other targets.
         judge: Of motions.
         middle: (3,) of the target before [m].
         limits: When an outcome counts.
@@ -188,6 +192,8 @@ def _verdict(
             f"{told}, but the reference was not found again: {_percent(reference.share)} of it "
             f"agrees ({_percent(limits.min_reference)} needed)"
         )
+    if holder is not None and not holder.stayed:
+        return refused(f"{told}, but {holder.reason}")
     rivals = [item for item in found if item.score >= limits.rival * best.score]
     checks = [judge.check(item.motion) for item in rivals]
     if checks[0].error_m > limits.max_error_m:

@@ -38,6 +38,11 @@ DIRECTED = [
     ("slide the plate forward", Motion.PUSH, "plate", AWAY),
     ("push the box", Motion.PUSH, "box", AWAY),
     ("push the box back", Motion.PUSH, "box", AWAY),
+    ("open the drawer", Motion.OPEN, "drawer", None),
+    ("please open up the brown drawer", Motion.OPEN, "drawer", None),
+    ("pull the drawer open", Motion.OPEN, "drawer", None),
+    ("pull out the drawer", Motion.OPEN, "drawer", None),
+    ("slide the drawer out", Motion.OPEN, "drawer", None),
     ("pull the carton towards me", Motion.PULL, "carton", TOWARD),
     ("drag the tray to your right", Motion.PULL, "tray", RIGHT),
     ("pull the box", Motion.PULL, "box", TOWARD),
@@ -176,6 +181,7 @@ def test_angle(text, motion, degrees):
         ("lift", Code.UNKNOWN_WORD, "lift"),
         ("move it to the left", Code.UNKNOWN_WORD, "move"),
         ("push the table", Code.UNKNOWN_WORD, "table"),
+        ("open the bottle", Code.UNKNOWN_MOTION, "bottle"),
     ],
 )
 def test_what_is_not_understood_is_named(text, code, word):

@@ -9,7 +9,7 @@ import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
-from novaflow_core.se3 import from_rt
+from novaflow_core.se3 import exp_so3, from_rt
 from novaflow_sim.backends import layout, scene
 from novaflow_sim.core import objects, robot_model
 from novaflow_sim.core.arm_controller import ArmController, Limits
@@ -117,6 +117,10 @@ class Cell:
             self.obstacle_contact_s = 0.0
             mujoco.mj_resetData(self.model, self.data)
             layout.apply_poses(self.model, self.data, self.task, drawn)
+            self._placed = {
+                name: from_rt(exp_so3([0.0, 0.0, at.yaw_rad]), [at.x_m, at.y_m, at.z_m])
+                for name, at in drawn.placements.items()
+            }
             self.data.qpos[self._q] = robot_model.HOME_RAD
             self.arm.reset(robot_model.HOME_RAD)
             self.gripper.reset()
@@ -217,12 +221,17 @@ class Cell:
                 if not prop.fixed:
                     start = int(self.model.joint(f"{prop.name}_free").dofadr[0])
                     speeds[prop.name] = float(np.linalg.norm(d.qvel[start : start + 3]))
+            part = objects.TASKS[self.task].part
+            if part:
+                body = d.body(part)
+                poses[part] = from_rt(body.xmat.reshape(3, 3), body.xpos)
+                speeds[part] = float(abs(d.joint(part).qvel[0]))
             owner = self.model.geom_bodyid
             contacts = {
                 frozenset((self._names[owner[c.geom1]], self._names[owner[c.geom2]]))
                 for c in d.contact
             }
-            return Truth(poses, speeds, contacts)
+            return Truth(poses, speeds, contacts, dict(self._placed))
 
     def tcp(self) -> NDArray[np.float64]:
         """T_base_tcp (4, 4)."""

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from novaflow_core.errors import Code, PlatformError
-from novaflow_sim.core import mug_tree
+from novaflow_sim.core import chest, mug_tree
 from novaflow_sim.core.disturbance import KINDS, NONE, PUSH, SLIP
 
 MUG_RADIUS_M = 0.040
@@ -43,6 +43,7 @@ class Prop:
         fixed: Bolted to the table.
         off_camera_rad: How far its x axis may point aside of the camera, to either side, seen from
             above; None where `yaw_range_rad` decides.
+        reach_m: Distances from the arm's base between which it is placed.
     """
 
     name: str
@@ -52,6 +53,8 @@ class Prop:
     yaw_range_rad: float = np.pi
     fixed: bool = False
     off_camera_rad: tuple[float, float] | None = None
+    # Between these distances from the base's axis the arm reaches the table from above.
+    reach_m: tuple[float, float] = (0.40, 0.62)
 
 
 CUP = Prop("cup", 0.078, MUG_HEIGHT_M)
@@ -72,6 +75,8 @@ TREE = Prop(
     fixed=True,
     off_camera_rad=(np.pi / 2 - 0.2, np.pi / 2 + 0.2),
 )
+CHEST = Prop("chest", chest.RADIUS_M, chest.HEIGHT_M, 0.0, chest.MAX_YAW_RAD, reach_m=chest.REACH_M)
+DRAWER = "drawer"  # a part of the chest, on a joint of the same name
 
 
 @dataclass(frozen=True)
@@ -82,20 +87,28 @@ class TaskObjects:
         stream: Number of the task's random layouts; it never changes, so seeds stay what they are.
         instruction: The sentence.
         target: What moves.
-        reference: Where it goes.
+        reference: Where it goes; None when it goes nowhere.
         distractors: What else is there.
+        part: Name of the body that moves where only a part of the target does; "" otherwise.
     """
 
     stream: int
     instruction: str
     target: Prop
-    reference: Prop
+    reference: Prop | None
     distractors: tuple[Prop, ...]
+    part: str = ""
 
     @property
     def props(self) -> tuple[Prop, ...]:
         """All objects, target first."""
-        return (self.target, self.reference, *self.distractors)
+        reference = () if self.reference is None else (self.reference,)
+        return (self.target, *reference, *self.distractors)
+
+    @property
+    def moves(self) -> str:
+        """Name of the body that the task moves."""
+        return self.part or self.target.name
 
     @property
     def obstacle(self) -> Prop:
@@ -107,9 +120,10 @@ TASKS = {
     "cup": TaskObjects(0, "put the cup on the saucer", CUP, SAUCER, (CAN, CARTON)),
     "insert": TaskObjects(1, "insert the yellow block into the socket", BLOCK, SOCKET, (CAN, CUBE)),
     "mug": TaskObjects(4, "hang the mug on the tree", MUG, TREE, (CAN, CARTON)),
+    "drawer": TaskObjects(6, "open the drawer", CHEST, None, (CAN, CUBE), part=DRAWER),
 }
 
-DISTURBANCES = {"cup": KINDS, "insert": KINDS, "mug": (NONE, PUSH, SLIP)}
+DISTURBANCES = {"cup": KINDS, "insert": KINDS, "mug": (NONE, PUSH, SLIP), "drawer": (NONE,)}
 
 
 def refuse_disturbance(task: str, kind: str) -> None:

@@ -10,10 +10,16 @@ from numpy.typing import NDArray
 from novaflow_core.camera import CameraModel
 from novaflow_core.errors import Code, PlatformError
 from novaflow_core.se3 import apply, inverse
-from novaflow_sim.core.objects import CUP_LOOKS, SAUCER_LOOKS, TASKS, Prop
+from novaflow_sim.core import chest
+from novaflow_sim.core.objects import (
+    CHEST,
+    CUP_LOOKS,
+    SAUCER_LOOKS,
+    TASKS,
+    Prop,
+    TaskObjects,
+)
 
-# Between these distances from the base's axis the arm reaches the table from above.
-REACH_M = (0.40, 0.62)
 Y_RANGE_M = (-0.26, 0.26)
 APART_M = (0.15, 0.30)
 APART_WITH_OBSTACLE_M = (0.25, 0.45)
@@ -73,18 +79,18 @@ def draw_layout(
     saucer_look = str(rng.choice(SAUCER_LOOKS))
     for _ in range(_TRIES):
         placements = {prop.name: _draw(prop, rng, eye) for prop in cast.props}
-        if obstacle:
+        if obstacle and cast.reference is not None:
             placements[cast.obstacle.name] = _half_way(
                 placements[cast.target.name], placements[cast.reference.name], cast.obstacle
             )
         apart_m = APART_WITH_OBSTACLE_M if obstacle else APART_M
-        if _acceptable(cast.props, placements, camera, T_camera_base, apart_m):
+        if _acceptable(cast, placements, camera, T_camera_base, apart_m):
             return Layout(placements, cup_look, saucer_look)
     raise PlatformError(Code.INTERNAL, f"found no layout of {task} for seed {seed}")
 
 
 def _draw(prop: Prop, rng: np.random.Generator, eye: NDArray[np.float64]) -> Placement:
-    radius = rng.uniform(*REACH_M)
+    radius = rng.uniform(*prop.reach_m)
     limit = np.arcsin(min(1.0, Y_RANGE_M[1] / radius))
     bearing = rng.uniform(-limit, limit)
     x, y = float(radius * np.cos(bearing)), float(radius * np.sin(bearing))
@@ -103,15 +109,19 @@ def _half_way(a: Placement, b: Placement, prop: Prop) -> Placement:
 
 
 def _acceptable(
-    props: tuple[Prop, ...],
+    cast: TaskObjects,
     placements: dict[str, Placement],
     camera: CameraModel,
     T_camera_base: NDArray[np.float64],
     apart_m: tuple[float, float],
 ) -> bool:
-    target, reference = (placements[p.name] for p in props[:2])
-    apart = np.hypot(target.x_m - reference.x_m, target.y_m - reference.y_m)
-    if not apart_m[0] <= apart <= apart_m[1]:
+    props = cast.props
+    if cast.reference is not None:
+        target, reference = placements[cast.target.name], placements[cast.reference.name]
+        apart = np.hypot(target.x_m - reference.x_m, target.y_m - reference.y_m)
+        if not apart_m[0] <= apart <= apart_m[1]:
+            return False
+    if cast.target is CHEST and not _can_be_opened(placements, cast, T_camera_base):
         return False
     boxes = []
     for k, a in enumerate(props):
@@ -120,7 +130,7 @@ def _acceptable(
             pb = placements[b.name]
             gap = np.hypot(pa.x_m - pb.x_m, pa.y_m - pb.y_m) - a.radius_m - b.radius_m
             # Distractors keep room for the open gripper beside what is grasped.
-            if gap < (0.0 if k == 0 and b is props[1] else 0.03):
+            if gap < (0.0 if k == 0 and b is cast.reference else 0.03):
                 return False
         box = _image_box(a, pa, camera, T_camera_base)
         if not (
@@ -134,6 +144,28 @@ def _acceptable(
     return not any(
         _overlap(boxes[i], boxes[j]) for i in range(len(boxes)) for j in range(i + 1, len(boxes))
     )
+
+
+def _can_be_opened(
+    placements: dict[str, Placement], cast: TaskObjects, T_camera_base: NDArray[np.float64]
+) -> bool:
+    """Whether the chest's front is seen, its open drawer reached and the way out of it free."""
+    at = placements[CHEST.name]
+    out = np.array([np.cos(at.yaw_rad), np.sin(at.yaw_rad)])
+    here = np.array([at.x_m, at.y_m])
+    to_camera = inverse(T_camera_base)[:2, 3] - here
+    turned = np.arccos(out @ to_camera / np.linalg.norm(to_camera))
+    open_at = here + chest.OPENED_M * out
+    if turned > chest.MAX_TURNED_RAD or np.hypot(*open_at) > chest.HANDLE_REACH_M:
+        return False
+    for prop in cast.distractors:
+        place = placements[prop.name]
+        away = np.array([place.x_m, place.y_m]) - here
+        along = float(np.clip(away @ out, 0.0, chest.OPENED_M))
+        # The hand that pulls is wider than the drawer's handle.
+        if np.linalg.norm(away - along * out) < prop.radius_m + chest.WIDTH_M / 2 + 0.03:
+            return False
+    return True
 
 
 def _image_box(

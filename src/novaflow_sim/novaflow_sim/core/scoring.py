@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,9 @@ MAX_SPEED_M_S = 0.01
 MAX_CUP_OFFSET_M = objects.SAUCER_WELL_RADIUS_M + 0.005 - objects.MUG_FOOT_RADIUS_M
 MIN_INSERTION_M = 0.015
 MIN_PEG_BEYOND_M = 0.010  # of the handle's middle plane
+MIN_OPENED_M = 0.080
+MAX_SHOVED_M = 0.015
+MAX_SHOVED_DEG = 6.0
 GRIPPER = "gripper"
 TABLE = "table"
 
@@ -29,11 +32,13 @@ class Truth:
         poses: T_base_object (4, 4) by object name.
         speeds: Linear speed [m/s] by object name.
         contacts: Touching pairs of names; the gripper's parts are "gripper", the arm's "arm".
+        placed: T_base_object (4, 4) by object name, where they were put at the beginning.
     """
 
     poses: Mapping[str, NDArray[np.float64]]
     speeds: Mapping[str, float]
     contacts: Set[frozenset[str]]
+    placed: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
 
     def touch(self, a: str, b: str) -> bool:
         """Whether two things touch."""
@@ -62,7 +67,13 @@ def tilt_deg(T_base_object: NDArray[np.float64]) -> float:
 
 def score(task: str, truth: Truth) -> Score:
     """Judge a task."""
-    return {"cup": _score_cup, "insert": _score_insert, "mug": _score_mug}[task](truth)
+    judges = {
+        "cup": _score_cup,
+        "insert": _score_insert,
+        "mug": _score_mug,
+        "drawer": _score_drawer,
+    }
+    return judges[task](truth)
 
 
 def _score_cup(truth: Truth) -> Score:
@@ -133,6 +144,31 @@ def _score_mug(truth: Truth) -> Score:
             "the mug does not touch the tree": not truth.touch(mug, tree),
             "the mug touches the table": truth.touch(mug, TABLE),
             **_left_alone(numbers),
+        },
+    )
+
+
+def _score_drawer(truth: Truth) -> Score:
+    body, drawer = truth.poses[objects.CHEST.name], truth.poses[objects.DRAWER]
+    before = truth.placed[objects.CHEST.name]
+    shoved = inverse(before) @ body
+    turned = float(np.degrees(np.arctan2(shoved[1, 0], shoved[0, 0])))
+    numbers = {
+        "opened_m": float((inverse(body) @ drawer)[0, 3]),
+        "shoved_m": float(np.linalg.norm(shoved[:3, 3])),
+        "shoved_deg": abs(turned),
+        "tilt_deg": tilt_deg(body),
+        "speed_m_s": truth.speeds[objects.DRAWER],
+        "held": float(truth.touch(objects.DRAWER, GRIPPER)),
+    }
+    far = 1e3 * MIN_OPENED_M
+    return _judge(
+        numbers,
+        {
+            f"the drawer is not {far:.0f} mm open": numbers["opened_m"] < MIN_OPENED_M,
+            "the chest was shoved": numbers["shoved_m"] > MAX_SHOVED_M
+            or numbers["shoved_deg"] > MAX_SHOVED_DEG,
+            **_free_and_still(numbers),
         },
     )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from novaflow_core.settings import setting
+from novaflow_sim.core import objects
 from novaflow_sim.core.disturbance import KINDS, NONE
 
 
@@ -12,7 +13,7 @@ from novaflow_sim.core.disturbance import KINDS, NONE
 class CellSettings:
     """All that a user may set; names are those of the ROS parameters."""
 
-    task: str = setting("cup", "Which objects are on the table.", choices=("cup", "insert", "mug"))
+    task: str = setting("cup", "Which objects are on the table.", choices=tuple(objects.TASKS))
     seed: int = setting(1000, "Decides placements and looks.", low=0)
     disturb: str = setting(
         NONE, "What goes wrong on purpose while the arm moves, for benchmarks.", choices=KINDS

@@ -92,6 +92,20 @@ def wood(colour: Colour, seed: int, size: int = 512) -> Image:
     return np.asarray(np.clip(np.array(colour, np.float32) + grain[..., None], 0, 255), np.uint8)
 
 
+def drawer_front(colour: Colour, inlay: Colour) -> Image:
+    """Wood grain with an inlaid frame and a few inlaid lozenges; every face of a board shows it."""
+    side = 512
+    image = wood(colour, 52, side)
+    cv2.rectangle(image, (28, 44), (side - 29, side - 45), inlay, 5, cv2.LINE_AA)
+    for k, at in enumerate((90, 180, 332, 422)):
+        for height in (130, 385):
+            tall, wide = 26 + 6 * (k % 2), 15 + 4 * (height > 200)
+            lozenge = np.array([[at, height - tall], [at + wide, height], [at, height + tall],
+                                [at - wide, height]], np.int32)  # fmt: skip
+            cv2.fillPoly(image, [lozenge], inlay, cv2.LINE_AA)
+    return image
+
+
 def _mottled(image: Image, seed: int, amplitude: float) -> Image:
     rng = np.random.default_rng(seed)
     height, width = image.shape[:2]

@@ -6,7 +6,7 @@ import pytest
 from novaflow_core.camera import CameraModel
 from novaflow_core.se3 import apply, from_rt, inverse
 from novaflow_sim.core.objects import TASKS
-from novaflow_sim.core.placements import APART_M, REACH_M, Layout, draw_layout
+from novaflow_sim.core.placements import APART_M, Layout, draw_layout
 
 CAMERA = CameraModel(1280, 720, 649.4, 649.4, 639.5, 359.5)
 SEEDS = range(1000, 1015)
@@ -37,7 +37,7 @@ def test_layouts_are_reachable_apart_and_in_view(task: str) -> None:
         at = layout(task, seed).placements
         xy = {name: np.array([p.x_m, p.y_m]) for name, p in at.items()}
         for prop in cast.props:
-            assert REACH_M[0] <= np.hypot(*xy[prop.name]) <= REACH_M[1]
+            assert prop.reach_m[0] <= np.hypot(*xy[prop.name]) <= prop.reach_m[1]
             corners = [
                 [*(xy[prop.name] + prop.radius_m * np.array([i, j])), z]
                 for i in (-1, 1)
@@ -47,8 +47,9 @@ def test_layouts_are_reachable_apart_and_in_view(task: str) -> None:
             pixels = CAMERA.project(apply(inverse(camera_pose()), np.array(corners)))
             assert (pixels > 0).all()
             assert (pixels < [CAMERA.width, CAMERA.height]).all()
-        apart = np.linalg.norm(xy[cast.target.name] - xy[cast.reference.name])
-        assert APART_M[0] <= apart <= APART_M[1]
+        if cast.reference is not None:
+            apart = np.linalg.norm(xy[cast.target.name] - xy[cast.reference.name])
+            assert APART_M[0] <= apart <= APART_M[1]
         for k, a in enumerate(cast.props):
             for b in cast.props[k + 1 :]:
                 assert np.linalg.norm(xy[a.name] - xy[b.name]) >= a.radius_m + b.radius_m
