@@ -14,8 +14,8 @@ from typing import Any
 import mujoco
 import numpy as np
 
-from novaflow_sim.backends import assets, hanging_props, props
-from novaflow_sim.core import mug_tree, objects, robot_model, shapes, textures
+from novaflow_sim.backends import assets, hanging_props, props, watering_props
+from novaflow_sim.core import mug_tree, objects, robot_model, shapes, textures, watering
 
 TIMESTEP_S = 0.002
 MAX_FACES = 2500
@@ -30,8 +30,18 @@ SERVO_STIFFNESS = (4500.0, 4500.0, 3500.0, 3500.0, 2000.0, 2000.0, 2000.0)
 SERVO_DAMPING = (180.0, 180.0, 140.0, 140.0, 60.0, 60.0, 60.0)
 
 
-_ADD_PROP = props.ADD | hanging_props.ADD
-_SOURCES = (props, hanging_props, objects, mug_tree, robot_model, shapes, textures)
+_ADD_PROP = props.ADD | hanging_props.ADD | watering_props.ADD
+_SOURCES = (
+    props,
+    hanging_props,
+    watering_props,
+    objects,
+    mug_tree,
+    watering,
+    robot_model,
+    shapes,
+    textures,
+)
 
 
 def load(task: str) -> mujoco.MjModel:

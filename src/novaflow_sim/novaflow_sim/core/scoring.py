@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from novaflow_core.se3 import inverse
-from novaflow_sim.core import mug_tree, objects
+from novaflow_sim.core import mug_tree, objects, watering
 
 MAX_TILT_DEG = 10.0
 MAX_SPEED_M_S = 0.01
@@ -29,11 +29,13 @@ class Truth:
         poses: T_base_object (4, 4) by object name.
         speeds: Linear speed [m/s] by object name.
         contacts: Touching pairs of names; the gripper's parts are "gripper", the arm's "arm".
+        held_still_s: How long the gripper has held the target without moving it [s].
     """
 
     poses: Mapping[str, NDArray[np.float64]]
     speeds: Mapping[str, float]
     contacts: Set[frozenset[str]]
+    held_still_s: float = 0.0
 
     def touch(self, a: str, b: str) -> bool:
         """Whether two things touch."""
@@ -62,7 +64,9 @@ def tilt_deg(T_base_object: NDArray[np.float64]) -> float:
 
 def score(task: str, truth: Truth) -> Score:
     """Judge a task."""
-    return {"cup": _score_cup, "insert": _score_insert, "mug": _score_mug}[task](truth)
+    return {"cup": _score_cup, "insert": _score_insert, "mug": _score_mug, "plant": _score_plant}[
+        task
+    ](truth)
 
 
 def _score_cup(truth: Truth) -> Score:
@@ -133,6 +137,30 @@ def _score_mug(truth: Truth) -> Score:
             "the mug does not touch the tree": not truth.touch(mug, tree),
             "the mug touches the table": truth.touch(mug, TABLE),
             **_left_alone(numbers),
+        },
+    )
+
+
+def _score_plant(truth: Truth) -> Score:
+    can, pot = objects.WATERING_CAN.name, objects.PLANT.name
+    aside, above = watering.tip_over_pot(truth.poses[can], truth.poses[pot])
+    numbers = {
+        "tip_from_axis_m": aside,
+        "tip_above_rim_m": above,
+        "pour_deg": watering.pour_deg(truth.poses[can]),
+        "held_still_s": truth.held_still_s,
+        "pot_tilt_deg": tilt_deg(truth.poses[pot]),
+    }
+    return _judge(
+        numbers,
+        {
+            "the spout's tip is not over the pot": aside > watering.POT_OPENING_RADIUS_M,
+            "the spout's tip is below the rim": above < 0.0,
+            "the spout's tip is high above the rim": above > watering.MAX_POUR_HEIGHT_M,
+            "the can is not tilted spout down": numbers["pour_deg"] < watering.MIN_POUR_DEG,
+            "the gripper does not hold it still": truth.held_still_s < watering.MIN_STILL_S,
+            "the can touches the table": truth.touch(can, TABLE),
+            "the pot is pushed over": numbers["pot_tilt_deg"] > MAX_TILT_DEG,
         },
     )
 

@@ -12,7 +12,9 @@ from novaflow_sim.core.disturbance import KINDS, NONE
 class CellSettings:
     """All that a user may set; names are those of the ROS parameters."""
 
-    task: str = setting("cup", "Which objects are on the table.", choices=("cup", "insert", "mug"))
+    task: str = setting(
+        "cup", "Which objects are on the table.", choices=("cup", "insert", "mug", "plant")
+    )
     seed: int = setting(1000, "Decides placements and looks.", low=0)
     disturb: str = setting(
         NONE, "What goes wrong on purpose while the arm moves, for benchmarks.", choices=KINDS
