@@ -164,6 +164,15 @@ def _tree(s: Shape) -> float:
     return tall * slim * (1.0 - ramp(s.lid, 0.15, 0.3))
 
 
+def _plant(s: Shape) -> float:
+    return s.crown * _between(s.top_m, 0.07, 0.45, 0.02)
+
+
+def _watering_can(s: Shape) -> float:
+    body = _between(s.height_m, 0.05, 0.35, 0.02) * _between(s.long_m, 0.10, 0.50, 0.02)
+    return body * ramp(s.spout_m, 0.02, 0.035) * (1.0 - s.crown)
+
+
 def _anything(_: Shape) -> float:
     return 1.0
 
@@ -191,6 +200,8 @@ FITS: dict[str, Callable[[Shape], float]] = {
     "cylinder": _cylinder,
     "ball": _ball,
     "tree": _tree,
+    "plant": _plant,
+    "watering can": _watering_can,
 }
 
 

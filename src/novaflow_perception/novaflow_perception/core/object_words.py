@@ -38,8 +38,17 @@ NOUNS = _index(
         "cylinder": "cylinder tube roll",
         "ball": "ball sphere",
         "tree": "tree rack hanger hook",
+        "plant": "plant flower houseplant flowerpot shrub seedling",
+        "watering can": "wateringcan",
     }
 )
+
+# Two words that name another kind than the second one alone.
+COMPOUNDS = {
+    **{("watering", word): "watering can" for word in ("can", "pot", "tin", "jug")},
+    **{(first, "pot"): "plant" for first in ("flower", "plant")},
+}
+COMPOUND_FIRST = frozenset(first for first, _ in COMPOUNDS)
 
 # Nouns that name no kind: the colour, size or place must tell.
 ANYTHING = frozenset(_words("object thing item one stuff"))
@@ -127,7 +136,7 @@ UNCHECKED = frozenset(
         milk juice water coffee tea soup cereal cereals muesli cornflakes cookie cookies biscuit
         biscuits sugar salt flour rice pasta soda cola beer wine detergent bleach shampoo soap cake
         candy chocolate food drinks drinking drink cooking kitchen household cleaning laundry
-        tool gift shoe storage breakfast
+        tool gift shoe potted house garden thirsty dry storage breakfast
         paper plastic metal metallic wooden wood ceramic porcelain steel aluminium aluminum
         rubber glassy
         empty full plain striped spotted dotted patterned printed shiny matt matte glossy floral

@@ -90,6 +90,8 @@ def observe(
     flow: ObjectFlow,
     after: Scene,
     limits: OutcomeLimits | None = None,
+    *,
+    held: bool = False,
 ) -> Outcome:
     """Judge a fresh scene.
 
@@ -99,6 +101,8 @@ def observe(
         flow: The flow that was followed.
         after: The same cameras' view of now.
         limits: When an outcome counts.
+        held: The gripper still holds the target and hides a part of it. The arm is new in the view
+            then, and colours of the target that are not its alone do not tell it from the arm.
 
     Raises:
         TrackingError: POSE_SUPPORT_TOO_SMALL when the flow holds no rigid motion.
@@ -115,7 +119,7 @@ def observe(
             0.0,
         )
     expected = fit_sequence(flow).poses[-1]
-    change = Change(old, NewView(after.main), seen)
+    change = Change(old, NewView(after.main), seen, apart=~mask if held else None)
     reference = find_reference(before, grounding, change)
     if reference is not None:
         expected = reference.motion @ expected  # what was pushed took the target along

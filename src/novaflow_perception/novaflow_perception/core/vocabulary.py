@@ -58,6 +58,7 @@ VERBS: dict[str, Motion] = {
     **dict.fromkeys(_words("turn rotate spin twist swivel pivot revolve"), Motion.TURN),
     **dict.fromkeys(_words("straighten upright"), Motion.STRAIGHTEN),
     "flip": Motion.TILT,
+    "water": Motion.TILT,
     "overturn": Motion.TILT,
     "invert": Motion.TILT,
     "stand": Motion.STRAIGHTEN,
@@ -104,6 +105,8 @@ PARTICLES = {
 IMPLIED_PARTICLES = {"lower": "down", "sink": "down"}
 
 HANGS = frozenset({"hang", "suspend"})  # "on" means by its handle then
+WATERS = frozenset({"water"})  # names what gets the water; the can is implied
+BY_MEANS = frozenset({"with", "using"})
 UPRIGHT = frozenset({"upright", "straight"})  # "set the bottle upright"
 UPSIDE_DOWN = "upside down"
 
