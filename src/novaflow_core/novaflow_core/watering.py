@@ -18,7 +18,7 @@ Float = NDArray[np.float64]
 
 MIN_POUR_RAD = float(np.radians(32.0))
 POUR_RAD = float(np.radians(40.0))  # what a motion aims at
-_TIP_ABOVE_M = 0.025  # the plant's top, where the tip ends
+_TIP_ABOVE_M = 0.045  # the plant's top, where the tip ends
 _BEFORE_MIDDLE_M = 0.008  # what runs out flies on
 _ALLOWED_SHARE = 0.75  # of the pot's radius, between the tip and its middle
 _BELOW_TOP_M = 0.010

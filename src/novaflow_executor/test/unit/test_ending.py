@@ -113,3 +113,13 @@ def test_what_nobody_knows_the_way_of_is_not_put_back(planner, lifted, scene):
     with pytest.raises(ExecutionError, match="by hand") as caught:
         plan_clearing(planner, lifted.carry_end(), elsewhere, 0.04, left)
     assert caught.value.code == Code.OPTIMISATION_FAILED
+
+
+def test_the_rest_of_a_carry_begins_where_the_arm_stands(planner, lifted, scene):
+    q = lifted.carry_end()
+    moved = planner.robot.tcp(q) @ se3.inverse(lifted.grasp.T_planning_tcp)
+    for first in (10, 30, len(lifted.T_base_obj) - 3):
+        rest = planner.carry_on(lifted, scene, moved, q, first)
+        path = rest.segments[0].trajectory.position
+        assert np.abs(path[1] - q).max() < 0.05
+        assert np.abs(path - q).max() < 1.0
