@@ -77,7 +77,7 @@ ARGUMENTS = [
     DeclareLaunchArgument(
         "task",
         default_value="cup",
-        choices=["cup", "insert", "mug", "drawer"],
+        choices=["cup", "insert", "mug", "drawer", "plant"],
         description="what stands on the simulated table",
     ),
     DeclareLaunchArgument("seed", default_value="1000", description="of the simulated placements"),

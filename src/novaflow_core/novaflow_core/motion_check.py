@@ -21,6 +21,7 @@ from novaflow_core.relations import (
 )
 from novaflow_core.scene import Plane
 from novaflow_core.task import Direction, Motion, Relation, TaskSpec
+from novaflow_core.watering import Watering
 
 MIN_TRAVEL_M = 0.03
 MIN_TURN_RAD = float(np.radians(15.0))
@@ -110,11 +111,14 @@ class MotionJudge:
         self._place: ReferencePlace | None = None
         self._hanging: Hanging | None = None
         self.front: Front | None = None
+        self._watering: Watering | None = None
         eye = T_planning_camera[:3, 3]
         if task.motion is Motion.OPEN:
             self.front = find_front(start, support, eye)
         elif task.relation is Relation.HANG and reference_points is not None:
             self._hanging = Hanging.measure(start, self.foot, reference_points, support, eye)
+        elif task.relation is Relation.WATER and reference_points is not None:
+            self._watering = Watering.measure(start, reference_points, support, T_planning_camera)
         elif task.relation is not None and reference_points is not None:
             self._place = ReferencePlace.measure(reference_points, support, T_planning_camera)
 
@@ -128,6 +132,8 @@ class MotionJudge:
         checks: list[RelationCheck] = []
         if self._hanging is not None:
             checks.append(self._hanging.check(motion))
+        elif self._watering is not None:
+            checks.append(self._watering.check(motion))
         elif task.relation is not None and self._place is not None:
             ended = moved_footprint(foot, motion, support)
             checks.append(

@@ -174,9 +174,10 @@ def check_footprint(
         return _check_in(target, place)
     if relation is Relation.OVER:
         return _check_over(target, place.foot)
-    if relation is Relation.HANG:
+    if relation in (Relation.HANG, Relation.WATER):
         raise PlatformError(
-            Code.INVALID_SETTING, "footprints do not tell what hangs; see `hanging.Hanging`"
+            Code.INVALID_SETTING,
+            f"footprints do not tell '{relation}'; see `hanging.Hanging` and `watering.Watering`",
         )
     axes = view_axes(T_planning_camera, support)
     return _check_beside(relation, target, place.foot, axes, support)

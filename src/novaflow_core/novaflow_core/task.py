@@ -42,6 +42,7 @@ class Relation(StrEnum):
     IN_FRONT_OF = "in_front_of"
     BEHIND = "behind"
     HANG = "hang"  # by its handle, on a peg of the reference
+    WATER = "water"  # a can over a plant, spout down, held
 
 
 @dataclass(frozen=True)

@@ -80,10 +80,11 @@ class Selected:
 
 @dataclass(frozen=True)
 class Executed:
-    """How a motion went: a sentence, and the numbers of the closed loop."""
+    """How a motion went: a sentence, the loop's numbers, and why the object is still held."""
 
     reason: str
     loop: dict[str, float] = field(default_factory=dict)
+    kept: str = ""
 
 
 @dataclass(frozen=True)
@@ -161,7 +162,7 @@ class Stages(Protocol):
     ) -> Executed:
         """Move; tell how it went."""
 
-    def observe(self, scene: Captured, candidate: object) -> Observed:
+    def observe(self, scene: Captured, candidate: object, *, held: bool) -> Observed:
         """Take a fresh view and say whether the task is done."""
 
 
@@ -307,12 +308,14 @@ class Pipeline:
             record.loop = dict(done.loop)
             note(done.reason)
         with self._stage(record, "observe") as (note, _):
-            seen = stages.observe(scene, candidate)
+            seen = stages.observe(scene, candidate, held=bool(done.kept))
             record.evidence = dict(seen.evidence)
             if seen.code != Code.OK:
                 raise PerceptionError(seen.code, seen.reason, seen.evidence)
             note(seen.reason)
             record.success, record.reason = True, seen.reason
+            if done.kept:
+                record.reason += f"; the gripper still holds it ({done.kept})"
 
     def _start_recording(self, record: RunRecord) -> None:
         if not self._record or record.folder is None:

@@ -260,14 +260,17 @@ class GraphStages:
         answer = self._follow(scene, grounded, candidate, plan_hash, progress)
         held = "" if math.isnan(answer.held) else f"; held with {1e3 * answer.held:.1f} mm opening"
         changed = f"; corrected: {'; '.join(answer.corrections)}" if answer.corrections else ""
+        kept = f"; it stays in the gripper: {answer.kept}" if answer.kept else ""
         return Executed(
-            f"{answer.reason or 'the flow was followed'}{held}{changed}",
+            f"{answer.reason or 'the flow was followed'}{held}{changed}{kept}",
             {item.name: float(item.value) for item in answer.loop},
+            str(answer.kept),
         )
 
-    def observe(self, scene: Captured, candidate: object) -> Observed:
+    def observe(self, scene: Captured, candidate: object, *, held: bool) -> Observed:
         """Take a fresh view and say whether the task is done."""
-        request = ObserveOutcome.Request(scene_id=scene.scene_id, flow=candidate.flow)  # type: ignore[attr-defined]
+        flow = candidate.flow  # type: ignore[attr-defined]
+        request = ObserveOutcome.Request(scene_id=scene.scene_id, flow=flow, held=held)
         answer = self._ask(
             "perception_node", self._observe, request, self._limits.observe, check=False
         )

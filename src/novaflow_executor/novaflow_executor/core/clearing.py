@@ -2,6 +2,7 @@
 
 An execution that was cancelled or failed leaves the arm where it stood, perhaps with the object in
 its fingers. Before the next scene is captured it sets the object down where it is, and goes home.
+What a plan was to keep in the fingers goes back the way it came, to where it was taken.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from novaflow_core.grasp import Grasp
 from novaflow_core.grounding import Box, CollisionScene
 from novaflow_executor.core.approach import straight
 from novaflow_executor.core.collision import CollisionModel
+from novaflow_executor.core.ending import heights_under
 from novaflow_executor.core.grasps import support_frame
 from novaflow_executor.core.plan import Contact, ExecutionPlan, GripperCommand, Phase, Segment
 from novaflow_executor.core.planner import SPHERE_SPACING_M, TARGET_BOX, MotionPlanner
@@ -31,7 +33,7 @@ LIFT_M = 0.09
 
 @dataclass(frozen=True)
 class LeftBehind:
-    """An execution that did not come to its end.
+    """An execution that did not come to its end, or that ended with the object in the fingers.
 
     Attributes:
         plan: What was being carried out.
@@ -62,11 +64,13 @@ def plan_clearing(
             as they are.
 
     Raises:
-        ExecutionError: APPROACH_NOT_FOUND when there is no free way.
+        ExecutionError: APPROACH_NOT_FOUND when there is no free way; as `MotionPlanner.put_back`.
     """
     if left is None:
         grasp = Grasp(planner.robot.tcp(q_now), opening_m, 0.0)
         return _plan(planner, q_now, scene, grasp, np.zeros((0, 3)), ())
+    if left.plan.held and left.phase == Phase.CARRY:
+        return planner.put_back(left.plan, left.scene, q_now)
     around = Phase.GRASP <= left.phase <= Phase.RELEASE
     if left.phase == Phase.APPROACH:
         place = np.eye(4)
@@ -94,15 +98,7 @@ def drop_height(points: Array, scene: CollisionScene) -> float:
     """
     radius = SPHERE_SPACING_M / 2
     height = scene.support.height(points)
-    under = np.zeros(len(points))
-    for box in scene.boxes:
-        local = se3.apply(se3.inverse(box.T_planning_box), points)
-        beside = np.abs(local) - box.size / 2 - radius
-        # upright boxes: the axis that is most along the support's normal is their height
-        axis = int(np.argmax(np.abs(box.T_planning_box[:3, :3].T @ scene.support.normal)))
-        over = np.delete(beside, axis, axis=1).max(axis=1) < 0
-        top = scene.support.height(box.T_planning_box[:3, 3]) + box.size[axis] / 2
-        under = np.where(over, np.maximum(under, top), under)
+    under = heights_under(points, scene, radius)
     return max(0.0, float((height - radius - under).min()))
 
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from novaflow_core import se3
 from novaflow_core.candidate import CandidateFeasibility, FlowCandidate
 from novaflow_core.errors import Code, ExecutionError, NovaflowError, PlatformError
 from novaflow_core.grasp import Grasp
@@ -28,6 +29,7 @@ from novaflow_executor.core.robot import RobotModel
 
 Array = NDArray[np.float64]
 
+START_OFF_RAD = 0.1  # a path that begins farther from where the arm stands would jump there
 CORRECTION_SLACK_M = 0.003  # a few millimetres of correction may use up a part of the margin
 
 
@@ -244,6 +246,8 @@ class FeasibilityCheck:
         end = ik.iterate(self.robot, T_base_tcp[-1:], np.asarray(q_end)[None], rest_gain=0.0)
         problem = FollowProblem(T_base_tcp, q_now, end.q[0], self.carrying(grasp), FollowWeights())
         solution = self.solver.solve(problem)
+        if float(np.abs(solution.q[0] - q_now).max()) > START_OFF_RAD:
+            solution = self._from_here(problem)
         clear = float(solution.clearance_m.min())
         if clear < self.limits.clearance_m - CORRECTION_SLACK_M:
             raise ExecutionError(
@@ -260,6 +264,27 @@ class FeasibilityCheck:
                 f"{np.degrees(solution.orientation_error_rad.max()):.0f} deg off",
             )
         return solution.q.copy()
+
+    def _from_here(self, problem: FollowProblem) -> FollowSolution:
+        """Follow step by step from `q_start`, each step as near to the last one as it can be.
+
+        The solver holds a start by its pose alone: a short way slides as a whole to joints that its
+        end or the rest pose likes better, and would begin with a jump.
+        """
+        steps = [problem.q_start]
+        for pose in problem.T_base_tcp[1:]:
+            steps.append(ik.iterate(self.robot, pose[None], steps[-1][None], rest_gain=0.0).q[0])
+        q, wanted = np.stack(steps), problem.T_base_tcp
+        reached = self.robot.tcp(q)
+        turn = np.swapaxes(reached[:, :3, :3], 1, 2) @ wanted[:, :3, :3]
+        return FollowSolution(
+            q,
+            float("nan"),
+            0,
+            np.linalg.norm(reached[:, :3, 3] - wanted[:, :3, 3], axis=1),
+            se3.rotation_angle(turn),
+            self.solver.clearance(problem.collision, q),
+        )
 
     def _one(
         self, candidate: FlowCandidate, starts: list[GraspStart], why_not: str

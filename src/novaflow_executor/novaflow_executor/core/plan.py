@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum
 
 import numpy as np
@@ -111,6 +111,8 @@ class ExecutionPlan:
         segments: In order.
         T_base_obj: (T, 4, 4) motion of the object relative to its first pose.
         object_points: (P, 3) [m] points of the object's body at step 0, planning frame.
+        q_grasp: (N,) [rad] at the grasp.
+        held: Why the object is still held at the end; "" where it is let go.
     """
 
     scene_id: str
@@ -119,6 +121,8 @@ class ExecutionPlan:
     segments: tuple[Segment, ...]
     T_base_obj: Array
     object_points: Array
+    q_grasp: Array = field(default_factory=lambda: np.zeros(0))
+    held: str = ""
 
     @property
     def hash(self) -> str:

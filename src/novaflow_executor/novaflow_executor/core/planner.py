@@ -16,7 +16,14 @@ from novaflow_core.registry import load_backend
 from novaflow_core.scene import Plane
 from novaflow_executor.core.approach import free_path, straight
 from novaflow_executor.core.collision import CollisionModel
-from novaflow_executor.core.corrections import meeting, place_step, rebased, without_alike
+from novaflow_executor.core.corrections import (
+    meeting,
+    nearest_step,
+    place_step,
+    rebased,
+    without_alike,
+)
+from novaflow_executor.core.ending import why_held
 from novaflow_executor.core.feasibility import FeasibilityCheck, FeasibilityLimits, FeasiblePair
 from novaflow_executor.core.grasp_settings import GraspSettings
 from novaflow_executor.core.grasps import (
@@ -47,6 +54,7 @@ ShouldStop = Callable[[], bool]
 
 SPHERE_SPACING_M = 0.02
 TARGET_BOX = "target"
+PUT_BACK_HEIGHT_M = 0.002  # nothing is pressed into its support
 
 
 @dataclass(frozen=True)
@@ -342,8 +350,8 @@ class MotionPlanner:
             first: Step of the flow that the object is at.
 
         Returns:
-            The plan with the segments that are left: carry to just before the end, place, let go,
-            back off, return.
+            The plan with the segments that are left: carry to just before the end, place, and,
+            where the object would not fall, let go, back off, return.
 
         Raises:
             ExecutionError: OPTIMISATION_FAILED, PLAN_COLLISION or APPROACH_NOT_FOUND.
@@ -359,11 +367,42 @@ class MotionPlanner:
         wanted = meeting(plan.T_base_obj[first:], T_moved, middle) @ grasp.T_planning_tcp
         carry = scored.check.follow(wanted, grasp, q_now, q_end)
         carry[0] = q_now
-        segments = (
-            *self._carry(carry, grasp.width_m, split=True),
-            *self._after(scored, scene, carry[-1], grasp.width_m, plan.T_base_obj[-1]),
-        )
-        return replace(plan, grasp=grasp, segments=segments)
+        held, after = self._after(scored, scene, carry[-1], grasp.width_m, plan.T_base_obj[-1])
+        segments = (*self._carry(carry, grasp.width_m, split=True), *after)
+        return replace(plan, grasp=grasp, segments=segments, held=held)
+
+    def put_back(self, plan: ExecutionPlan, scene: CollisionScene, q_now: Array) -> ExecutionPlan:
+        """Plan the way back of an object that was kept in the gripper, to where it was taken.
+
+        Args:
+            plan: The one that was carried out, as it was at its end.
+            scene: In which it was planned.
+            q_now: (N,) [rad], at rest, the object held.
+
+        Raises:
+            ExecutionError: OPTIMISATION_FAILED, PLAN_COLLISION or APPROACH_NOT_FOUND: then it must
+                be taken out by hand.
+        """
+        scored = self._assembled_from
+        if scored is None or scored.scene_id != scene.scene_id:
+            raise ExecutionError(
+                Code.OPTIMISATION_FAILED,
+                f"what the gripper holds cannot be put back: nothing is known of scene "
+                f"{scene.scene_id} any more; take it out by hand",
+            )
+        middle = plan.object_points.mean(axis=0)
+        T_now = self.robot.tcp(q_now) @ se3.inverse(plan.grasp.T_planning_tcp)
+        back = plan.T_base_obj[::-1].copy()
+        first = min(nearest_step(back, T_now, middle), len(back) - 2)
+        back = meeting(back[first:], T_now, middle)
+        rise = PUT_BACK_HEIGHT_M * np.linspace(0.0, 1.0, len(back))
+        back[:, :3, 3] += rise[:, None] * scene.support.normal
+        grasp = plan.grasp
+        path = scored.check.follow(back @ grasp.T_planning_tcp, grasp, q_now, plan.q_grasp)
+        path[0] = q_now
+        carry = self._carry(path, grasp.width_m, name="put back")
+        _, after = self._after(scored, scene, path[-1], grasp.width_m, np.eye(4))
+        return replace(plan, T_base_obj=back, segments=(*carry, *after), held="")
 
     def let_go_here(
         self, plan: ExecutionPlan, scene: CollisionScene, T_moved: Array, q_now: Array
@@ -384,7 +423,7 @@ class MotionPlanner:
             raise ExecutionError(
                 Code.OPTIMISATION_FAILED, f"nothing was planned in scene {scene.scene_id}"
             )
-        segments = self._after(scored, scene, q_now, plan.grasp.width_m, T_moved)
+        _, segments = self._after(scored, scene, q_now, plan.grasp.width_m, T_moved)
         return replace(plan, segments=segments)
 
     def let_go(self, plan: ExecutionPlan, scene: CollisionScene, q_now: Array) -> ExecutionPlan:
@@ -427,16 +466,24 @@ class MotionPlanner:
         close = GripperCommand(0.0, gripper.max_force, grasps=True)
         slow = TimingLimits(s.speed, s.descend_m_s, s.descend_m_s / 2, 0.02)
         down = time_path(self.robot, descent, slow)
+        held, after = self._after(scored, scene, carry[-1], opening, pair.motion.poses[-1])
         segments = (
             Segment(Phase.APPROACH, "open the gripper", None, open_, opening),
             Segment(Phase.APPROACH, "reach", free, None, opening),
             Segment(Phase.APPROACH, "descend", down, None, opening, Contact.TARGET),
             Segment(Phase.GRASP, "close", None, close, opening, Contact.TARGET),
             *(self._pull if scored.on_joint else self._carry)(carry, opening),
-            *self._after(scored, scene, carry[-1], opening, pair.motion.poses[-1]),
+            *after,
         )
         return ExecutionPlan(
-            scene.scene_id, candidate_id, grasp, segments, pair.motion.poses, scored.spheres
+            scene.scene_id,
+            candidate_id,
+            grasp,
+            segments,
+            pair.motion.poses,
+            scored.spheres,
+            carry[0],
+            held,
         )
 
     def _pull(self, q: Array, opening: float) -> tuple[Segment, ...]:
@@ -445,12 +492,14 @@ class MotionPlanner:
         path = time_path(self.robot, q, limits)
         return (Segment(Phase.CARRY, "pull", path, None, opening, Contact.CARRIED),)
 
-    def _carry(self, q: Array, opening: float, *, split: bool = False) -> tuple[Segment, ...]:
+    def _carry(
+        self, q: Array, opening: float, *, split: bool = False, name: str = "carry"
+    ) -> tuple[Segment, ...]:
         """Follow a joint path (T, N); `split`: rest before the last `place_m`, to look."""
         s = self.settings
         place = TimingLimits(s.speed, s.carry_m_s, s.place_m_s, s.place_m)
         at = place_step(self.robot.tcp(q)[:, :3, 3], s.place_m) if split else 0
-        parts = [("carry", q, place)]
+        parts = [(name, q, place)]
         if split and at == 0:
             parts = [("place", q, place)]
         elif split:
@@ -461,13 +510,13 @@ class MotionPlanner:
         return tuple(
             Segment(
                 Phase.CARRY,
-                name,
+                part,
                 time_path(self.robot, path, limits),
                 None,
                 opening,
                 Contact.CARRIED,
             )
-            for name, path, limits in parts
+            for part, path, limits in parts
         )
 
     def _after(
@@ -477,8 +526,15 @@ class MotionPlanner:
         q_end: Array,
         opening: float,
         T_placed: Array,
-    ) -> tuple[Segment, ...]:
-        """Let go of the object, which `T_placed` (4, 4) has brought here, back off, go home."""
+    ) -> tuple[str, tuple[Segment, ...]]:
+        """Let go of the object, which `T_placed` (4, 4) has brought here, back off, go home.
+
+        Returns:
+            "" and what to do; or why the object stays in the gripper, and nothing to do.
+        """
+        # What moves on a joint stands in what it is a part of.
+        if not scored.on_joint and (held := why_held(scored.shape, T_placed, scene)):
+            return held, ()
         after = scored.scene_with_target(scene, T_placed)
         retreat = self._retreat(q_end, scene, opening)
         home = self.free(
@@ -487,7 +543,7 @@ class MotionPlanner:
         open_ = GripperCommand(opening, self.robot.settings.gripper.max_force)
         limits = TimingLimits(self.settings.speed, self.settings.descend_m_s)
         away = time_path(self.robot, retreat, limits)
-        return (
+        return "", (
             Segment(Phase.RELEASE, "let go", None, open_, opening, Contact.TARGET),
             Segment(Phase.RETREAT, "back off", away, None, opening, Contact.TARGET),
             Segment(Phase.RETREAT, "return", home, None, opening),

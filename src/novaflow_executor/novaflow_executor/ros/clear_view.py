@@ -75,4 +75,5 @@ class ViewClearing:
         self._execution.run(plan, validator, scene, "clear", ClearView.Feedback, handle, cancelled)
         first = plan.segments[0].name
         done = {"set down": "set down what it held, and went home", "let go": "let go, went home"}
+        done["put back"] = "put what it held back where it was taken, and went home"
         return ClearView.Result(moved=True, reason=f"{stands}: {done.get(first, 'it went home')}")

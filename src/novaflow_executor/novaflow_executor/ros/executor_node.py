@@ -130,6 +130,7 @@ class ExecutorNode(NovaflowNode[ExecutorSettings]):
             phase=int(runner.phase),
             corrections=[correction.text for correction in corrections],
             loop=_numbers(loop),
+            kept=(plan if loop is None else loop.plan).held,
         )
 
     def _loop_of(

@@ -24,7 +24,7 @@ class PlanExecution:
     """Runs one plan at a time.
 
     Attributes:
-        left: What the last plan left behind; None when it came to its end.
+        left: What the last plan left behind; None when it came to its end with open fingers.
     """
 
     def __init__(
@@ -86,7 +86,8 @@ class PlanExecution:
                 runner.run(plan)
             else:
                 closed.run(plan, cancelled)
-            self.left = None
+            done = plan if closed is None else closed.plan
+            self.left = LeftBehind(done, scene, Phase.CARRY) if done.held else None
         except NovaflowError as error:
             error.evidence.setdefault("phase", int(runner.phase))
             error.evidence.setdefault("held_m", runner.held_m)

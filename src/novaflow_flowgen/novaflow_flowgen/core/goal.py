@@ -16,6 +16,7 @@ from novaflow_core.hanging import Hanging
 from novaflow_core.relations import direction_vector, view_axes
 from novaflow_core.scene import Plane, Scene
 from novaflow_core.task import Direction, Motion, Relation
+from novaflow_core.watering import Watering
 from novaflow_flowgen.core.warp import smooth_depth
 
 Float = NDArray[np.float64]
@@ -45,6 +46,7 @@ class Goal:
         shrinkable: Whether the distance is a default that may be shortened to stay in the picture.
         legs: Last straight pieces (3,) of `shift`, in order [m]: how it goes onto what it hangs on.
         varies: Whether the distance is a default that candidates vary, and nothing else of it.
+        turns_last: It is carried as it stands, and turned where it goes; then it rests.
     """
 
     pivot: Float
@@ -55,6 +57,7 @@ class Goal:
     shrinkable: bool = False
     legs: tuple[Float, ...] = ()
     varies: bool = False
+    turns_last: bool = False
 
 
 @dataclass(frozen=True)
@@ -204,6 +207,8 @@ def _to_relation(
         )
     if relation is Relation.HANG:
         return _to_hanging(stage, moving, foot, pivot)
+    if relation is Relation.WATER:
+        return _to_watering(stage, moving, foot, pivot)
     other = stage.footprint(reference)
     points = stage.points(reference)
     bottom = 0.0 if foot.bottom_m < _STANDS_M else foot.bottom_m
@@ -269,6 +274,29 @@ def _to_hanging(stage: Stage, moving: GroundedObject, foot: Footprint, pivot: Fl
     bottom = 0.0 if foot.bottom_m < _STANDS_M else foot.bottom_m
     lift = max(clear + 0.03 - bottom, float(before @ up) + 0.02, 0.03)
     return Goal(pivot, shift, rotation, clearance_m=lift, straight_down=True, legs=legs)
+
+
+def _to_watering(stage: Stage, moving: GroundedObject, foot: Footprint, pivot: Float) -> Goal:
+    """The spout's tip over the plant, then spout down; something else only goes over the plant."""
+    grounding, up = stage.grounding, stage.support.normal
+    try:
+        watering = Watering.measure(
+            grounding.points(stage.scene, grounding.target),
+            grounding.points(stage.scene, grounding.references[0]),
+            stage.support,
+            stage.scene.main.T_planning_camera,
+        )
+    except PerceptionError as error:
+        raise VideoError(Code.VIDEO_GOAL_UNREACHABLE, error.reason) from error
+    end = watering.goal()
+    shift, rotation = end.shift, end.rotation
+    if moving.label == grounding.target.label:
+        pivot = watering.spout.tip
+    else:
+        shift, rotation = watering.spout.tip + end.shift - pivot, np.zeros(3)
+    there = (stage.lift_to_plane(foot.centre, 0.0) + shift) @ stage.support.basis().T
+    lift = max(_obstacle_height(stage, moving, foot, there) + 0.03, float(shift @ up) + 0.01)
+    return Goal(pivot, shift, rotation, clearance_m=lift, straight_down=True, turns_last=True)
 
 
 def _beside(stage: Stage, relation: Relation, foot: Footprint, other: Footprint) -> Float:

@@ -12,6 +12,8 @@ from novaflow_flowgen.core.goal import Goal
 
 Float = NDArray[np.float64]
 
+_TURN_FROM = 0.45
+_RESTS = 0.08  # more of the video, where what was turned is held
 _LEGS_SHARE = 0.30  # of the time
 _LEG_AT_LEAST_M = 0.03  # short legs take time as well
 
@@ -60,7 +62,8 @@ def ease(s: Float | float, start: float, end: float) -> Float:
 def build_path(goal: Goal, variation: Variation, up: Float, basis: Float, steps: int) -> Float:
     """Motions (T, 4, 4) of the target's points, planning frame; the first is the identity."""
     s = np.linspace(0.0, 1.0, steps)
-    s = np.clip((s - variation.begin) / (1 - variation.begin - variation.rest), 0.0, 1.0)
+    rest = variation.rest + (_RESTS if goal.turns_last else 0.0)
+    s = np.clip((s - variation.begin) / (1 - variation.begin - rest), 0.0, 1.0)
     shift = goal.shift + np.asarray(variation.goal_m) @ basis
     if goal.shrinkable or goal.varies:
         shift = goal.shift * variation.distance
@@ -83,6 +86,8 @@ def build_path(goal: Goal, variation: Variation, up: Float, basis: Float, steps:
     translation = along[:, None] * flat + height[:, None] * up + on_legs @ legs
     # Large turns take all the time there is: between frames a thing must be known again.
     turned = ease(s, 0.05, 1.0) if goal.legs else along
+    if goal.turns_last:
+        turned = variation.distance * ease(s, _TURN_FROM, 1.0)
     rotation = se3.exp_so3(turned[:, None] * goal.rotation)
     offset = goal.pivot - np.einsum("tij,j->ti", rotation, goal.pivot)
     motions = se3.from_rt(rotation, translation + offset)

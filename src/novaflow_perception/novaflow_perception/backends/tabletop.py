@@ -26,7 +26,7 @@ from novaflow_core.grounding import (
 from novaflow_core.relations import view_axes
 from novaflow_core.scene import Plane, RgbdView, Scene
 from novaflow_core.task import ObjectPhrase, Relation, TaskSpec
-from novaflow_perception.core import colour, plane, segmentation, shape
+from novaflow_perception.core import colour, plane, segmentation, shape, watering_parts
 from novaflow_perception.core.choice import ChoiceSettings, Chooser
 from novaflow_perception.core.colour import ColourSettings
 from novaflow_perception.core.geometry import upright_box
@@ -84,6 +84,8 @@ class TabletopGrounder:
         """Find the target and the references in the scene's first view; see `Grounder`."""
         found = self.inventory(scene.main)
         settings = self._settings
+        if _named(task) & watering_parts.NOUNS:
+            found = _with_watering_parts(found)
         chooser = Chooser(found.things, settings.choice, settings.telling, settings.colours)
         taken: list[int] = []
         roles: dict[int, tuple[Role, float]] = {}
@@ -230,6 +232,24 @@ class TabletopGrounder:
         found[hit] = owner[nearest[hit]]
         labels[above] = found
         return np.asarray(cv2.medianBlur(labels, 3))
+
+
+def _named(task: TaskSpec) -> frozenset[str]:
+    """Kinds that the instruction speaks of."""
+    phrases = [task.target, *task.references]
+    marks = [p.landmark.phrase for p in phrases if p.landmark is not None]
+    return frozenset(phrase.noun for phrase in (*phrases, *marks))
+
+
+def _with_watering_parts(found: Inventory) -> Inventory:
+    """The same view; crowns of leaves are parts of their pots, and spouts are measured."""
+    clouds = {t.label: found.surface.points[found.labels == t.label] for t in found.things}
+    grown = watering_parts.crowns(found.things, clouds, found.support)
+    labels = found.labels.copy()
+    for crown, pot in grown.items():
+        labels[labels == crown] = pot
+    things = watering_parts.completed(found.things, grown, clouds, found.support)
+    return replace(found, labels=labels, things=things)
 
 
 def _with_rods(found: Inventory, tree: Thing) -> Inventory:

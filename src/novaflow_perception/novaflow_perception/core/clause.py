@@ -59,6 +59,7 @@ class ReadClause:
     verb: str
     motion: Motion
     target: ObjectPhrase | None = None
+    tool: ObjectPhrase | None = None  # "water the plant with the can"
     pronoun: bool = False
     object_first: bool = False
     goals: list[Goal] = field(default_factory=list)
@@ -147,6 +148,8 @@ class ClauseReader:
             found = _TABLE.longest(self._t, self._i)
             if found is not None and self._phrase(found):
                 continue
+            if self._read_tool():
+                continue
             if out.target is None and not out.pronoun:
                 found_object = self._object()
                 out.target = None if out.pronoun else found_object
@@ -157,6 +160,17 @@ class ClauseReader:
         return out
 
     # --- phrases ---
+    def _read_tool(self) -> bool:
+        """Read "with the can" behind what is watered."""
+        out, t = self._out, self._t
+        if out.verb not in words.WATERS or out.target is None or t[self._i] not in words.BY_MEANS:
+            return False
+        if not object_follows(t, self._i + 1):
+            return False
+        self._i += 1
+        out.tool = self._object()
+        return True
+
     def _skip(self) -> bool:
         token, out = self._t[self._i], self._out
         particles = words.PARTICLES.get(out.verb, "").split()

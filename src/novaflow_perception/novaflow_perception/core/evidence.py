@@ -32,6 +32,7 @@ _EDGE_PX = 5  # grows the object's silhouette: depth slips against colour, edges
 _PALETTE = 5
 _PALETTE_SHARE = 0.12  # rarer colours of the object are print, and others may share them
 _LIKE = 26.0  # distance in CIELAB with lightness at half weight
+_COMMON_SHARE = 0.015  # of the rest of a view: a colour with more is not the object's alone
 _MOST_PIXELS = 1500
 _SAME_CAMERA = 1e-6
 
@@ -111,10 +112,20 @@ def _within(foot: Footprint, points: Float, support: Plane) -> Mask:
 class Change:
     """What changed between two views, as far as it concerns one object."""
 
-    def __init__(self, before: NewView, after: NewView, model: ObjectModel) -> None:
-        """Compare two views of cameras that see the same; `model` is the object of before."""
+    def __init__(
+        self, before: NewView, after: NewView, model: ObjectModel, apart: Mask | None = None
+    ) -> None:
+        """Compare two views of cameras that see the same.
+
+        Args:
+            before: Before anything moved.
+            after: Now.
+            model: The object, as seen before.
+            apart: (H, W) pixels of before that do not show the object. Where given, only colours
+                that are not found there as well tell what looks like it: the arm is in the picture.
+        """
         self.before, self.after = before, after
-        self._model = model
+        self._model, self._apart = model, apart
 
     @cached_property
     def depth_before(self) -> Float:
@@ -208,7 +219,16 @@ class Change:
         cv2.setRNGSeed(0)
         _, owner, centres = cv2.kmeans(lab, count, None, stop, 1, cv2.KMEANS_PP_CENTERS)  # type: ignore[call-overload]
         share = np.bincount(owner.ravel(), minlength=count) / len(lab)
-        return np.asarray(centres[share >= min(_PALETTE_SHARE, share.max())], float)
+        usual = np.asarray(centres[share >= min(_PALETTE_SHARE, share.max())], float)
+        return usual if self._apart is None else self._own(usual, self._apart)
+
+    def _own(self, palette: Float, apart: Mask) -> Float:
+        """Those of the colours (P, 3) that the rest of the view hardly has; all, where none is."""
+        some = (slice(None, None, 5), slice(None, None, 5))
+        rest = _lab(self.before.colour[some][apart[some]][None].astype(float))[0]
+        common = [(np.linalg.norm(rest - one, axis=1) < _LIKE).mean() for one in palette]
+        own = palette[np.array(common) < _COMMON_SHARE]
+        return own if len(own) else palette
 
 
 def _lab(rgb: Float) -> Float:

@@ -50,7 +50,7 @@ def find_holder(scene: Scene, grounding: Grounding, front: Front) -> GroundedObj
     return best
 
 
-def held(before: Scene, grounding: Grounding, front: Front, change: Change) -> Held:
+def look_at_holder(before: Scene, grounding: Grounding, front: Front, change: Change) -> Held:
     """Look whether what holds a front still stands where it stood."""
     item = find_holder(before, grounding, front)
     if item is None:

@@ -19,6 +19,7 @@ from novaflow_perception.core.clause import ClauseReader, Goal, ReadClause
 from novaflow_perception.core.object_words import MOVING_PARTS
 
 _SPLITTERS = frozenset({",", "and", "then"})
+_WATERING_CAN = "watering can"
 _TAKES_GOAL = frozenset({Motion.MOVE, Motion.PUSH, Motion.PULL})
 
 
@@ -82,6 +83,8 @@ def _joined(clauses: list[ReadClause], instruction: str) -> TaskSpec:
 
 
 def _task(read: ReadClause, target: ObjectPhrase, instruction: str) -> TaskSpec:
+    if read.verb in words.WATERS:
+        return _watering(read.tool, target, instruction)
     goal, target = _final_goal(read, target)
     motion = read.motion
     if read.upright and not goal:
@@ -108,6 +111,8 @@ def _task(read: ReadClause, target: ObjectPhrase, instruction: str) -> TaskSpec:
     elif motion is Motion.TURN:
         read.angle_rad = _signed_turn(read, goal)
         goal = None
+    elif motion is Motion.TILT and goal and goal.relation and target.noun == _WATERING_CAN:
+        goal.relation = Relation.WATER
     elif motion is Motion.TILT and goal and goal.relation:
         goal.relation = Relation.OVER  # pouring happens above what it goes into
     elif motion in _TAKES_GOAL and goal is None:
@@ -138,6 +143,23 @@ def _refuse_what_does_not_open(target: ObjectPhrase, instruction: str) -> None:
             f"known to open: {', '.join(sorted(MOVING_PARTS))}",
             {"word": target.text},
         )
+
+
+def _watering(tool: ObjectPhrase | None, plant: ObjectPhrase, instruction: str) -> TaskSpec:
+    """The instruction names what gets the water; what moves is the can, named or not."""
+    if tool is None:
+        tool = ObjectPhrase("the watering can", noun=_WATERING_CAN)
+    elif tool.noun == "can":
+        tool = replace(tool, noun=_WATERING_CAN)
+    if "pot" in plant.text.split():
+        plant = replace(plant, noun="plant")  # elsewhere it is a tub
+    return TaskSpec(
+        instruction=instruction,
+        motion=Motion.TILT,
+        target=tool,
+        relation=Relation.WATER,
+        references=(plant,),
+    )
 
 
 def _final_goal(read: ReadClause, target: ObjectPhrase) -> tuple[Goal | None, ObjectPhrase]:

@@ -170,6 +170,15 @@ def _drawer(s: Shape) -> float:
     return s.boxy * size * _closed(s)
 
 
+def _plant(s: Shape) -> float:
+    return s.crown * _between(s.top_m, 0.07, 0.45, 0.02)
+
+
+def _watering_can(s: Shape) -> float:
+    body = _between(s.height_m, 0.05, 0.35, 0.02) * _between(s.long_m, 0.10, 0.50, 0.02)
+    return body * ramp(s.spout_m, 0.02, 0.035) * (1.0 - s.crown)
+
+
 def _anything(_: Shape) -> float:
     return 1.0
 
@@ -198,6 +207,8 @@ FITS: dict[str, Callable[[Shape], float]] = {
     "ball": _ball,
     "tree": _tree,
     "drawer": _drawer,
+    "plant": _plant,
+    "watering can": _watering_can,
 }
 
 

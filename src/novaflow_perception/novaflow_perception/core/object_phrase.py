@@ -71,11 +71,13 @@ def read_object(
         if noun and not kind:
             break
         if kind and not _is_adjective(tokens, i):
-            noun = kind
+            noun = words.COMPOUNDS.get((tokens[i - 1], token), kind) if i > start else kind
         elif token in words.PRONOUNS and not _head_ahead(tokens, i + 1):
             return ReadObject(ObjectPhrase(token), i + 1, pronoun=True)
         elif token in words.DETERMINERS or token in words.UNCHECKED or token in ("hand", "most"):
             pass
+        elif token in words.COMPOUND_FIRST:
+            pass  # with the word that follows it names a kind
         elif token in words.COLOURS:
             out = replace(out, colour=out.colour or words.COLOURS[token])
         elif token == "and" and out.colour and i + 1 < len(tokens):
@@ -140,6 +142,7 @@ def describes(token: str) -> bool:
         or token in words.SIZES
         or token in words.FORMS
         or token in words.UNCHECKED
+        or token in words.COMPOUND_FIRST
         or token in words.PLACE_ADJECTIVES
         or token in words.ORDINALS
         or token in words.DETERMINERS

@@ -39,8 +39,17 @@ NOUNS = _index(
         "ball": "ball sphere",
         "tree": "tree rack hanger hook",
         "drawer": "drawer",
+        "plant": "plant flower houseplant flowerpot shrub seedling",
+        "watering can": "wateringcan",
     }
 )
+
+# Two words that name another kind than the second one alone.
+COMPOUNDS = {
+    **{("watering", word): "watering can" for word in ("can", "pot", "tin", "jug")},
+    **{(first, "pot"): "plant" for first in ("flower", "plant")},
+}
+COMPOUND_FIRST = frozenset(first for first, _ in COMPOUNDS)
 
 # Kinds that are a part of something else and move on a joint of it.
 MOVING_PARTS = frozenset({"drawer"})
@@ -131,7 +140,7 @@ UNCHECKED = frozenset(
         milk juice water coffee tea soup cereal cereals muesli cornflakes cookie cookies biscuit
         biscuits sugar salt flour rice pasta soda cola beer wine detergent bleach shampoo soap cake
         candy chocolate food drinks drinking drink cooking kitchen household cleaning laundry
-        tool gift shoe storage breakfast
+        tool gift shoe potted house garden thirsty dry storage breakfast
         paper plastic metal metallic wooden wood ceramic porcelain steel aluminium aluminum
         rubber glassy
         empty full plain striped spotted dotted patterned printed shiny matt matte glossy floral

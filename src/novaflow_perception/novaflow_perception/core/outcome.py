@@ -30,7 +30,7 @@ from novaflow_perception.core.explanation import (
     find_reference,
 )
 from novaflow_perception.core.hanging_model import hanging_model
-from novaflow_perception.core.holder import Held, held
+from novaflow_perception.core.holder import Held, look_at_holder
 from novaflow_perception.core.registration import Fit, NewView, ObjectModel, fit_of
 
 Float = NDArray[np.float64]
@@ -93,6 +93,8 @@ def observe(
     flow: ObjectFlow,
     after: Scene,
     limits: OutcomeLimits | None = None,
+    *,
+    held: bool = False,
 ) -> Outcome:
     """Judge a fresh scene.
 
@@ -102,6 +104,8 @@ def observe(
         flow: The flow that was followed.
         after: The same cameras' view of now.
         limits: When an outcome counts.
+        held: The gripper still holds the target and hides a part of it. The arm is new in the view
+            then, and colours of the target that are not its alone do not tell it from the arm.
 
     Raises:
         TrackingError: POSE_SUPPORT_TOO_SMALL when the flow holds no rigid motion.
@@ -118,7 +122,7 @@ def observe(
             0.0,
         )
     expected = fit_sequence(flow).poses[-1]
-    change = Change(old, NewView(after.main), seen)
+    change = Change(old, NewView(after.main), seen, apart=~mask if held else None)
     reference = find_reference(before, grounding, change)
     if reference is not None:
         expected = reference.motion @ expected  # what was pushed took the target along
@@ -144,7 +148,9 @@ def observe(
     best = found[0].fit
     if best.share < limits.min_fit or best.hidden_share > limits.max_hidden:
         return _not_found(best, stayed, limits)
-    holder = None if judge.front is None else held(before, grounding, judge.front, change)
+    holder = None
+    if judge.front is not None:
+        holder = look_at_holder(before, grounding, judge.front, change)
     return _verdict(found, stayed, reference, holder, judge, model.points.mean(axis=0), limits)
 
 

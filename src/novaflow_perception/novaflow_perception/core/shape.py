@@ -41,6 +41,8 @@ class Shape:
         taper: Width near its foot over width near its top.
         axes: Share of its pixels whose normals lie along three axes at right angles, in whatever
             pose: near 1 for a box, about 0.4 for the side of a cylinder.
+        crown: Whether leaves grow over it, 0 or 1; only looked for where it matters.
+        spout_m: How far a spout sticks out of it; only looked for where it matters.
     """
 
     long_m: float
@@ -55,6 +57,8 @@ class Shape:
     lid: float
     taper: float
     axes: float
+    crown: float = 0.0
+    spout_m: float = 0.0
 
     @property
     def height_m(self) -> float:

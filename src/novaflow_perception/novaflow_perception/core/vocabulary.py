@@ -59,6 +59,7 @@ VERBS: dict[str, Motion] = {
     **dict.fromkeys(_words("straighten upright"), Motion.STRAIGHTEN),
     **dict.fromkeys(_words("open"), Motion.OPEN),
     "flip": Motion.TILT,
+    "water": Motion.TILT,
     "overturn": Motion.TILT,
     "invert": Motion.TILT,
     "stand": Motion.STRAIGHTEN,
@@ -108,6 +109,8 @@ PARTICLES = {
 IMPLIED_PARTICLES = {"lower": "down", "sink": "down"}
 
 HANGS = frozenset({"hang", "suspend"})  # "on" means by its handle then
+WATERS = frozenset({"water"})  # names what gets the water; the can is implied
+BY_MEANS = frozenset({"with", "using"})
 UPRIGHT = frozenset({"upright", "straight"})  # "set the bottle upright"
 UPSIDE_DOWN = "upside down"
 

@@ -16,7 +16,7 @@ from novaflow_sim.core.arm_controller import ArmController, Limits
 from novaflow_sim.core.disturbance import NONE, OBSTACLE, Displacement, Disturbance, Observation
 from novaflow_sim.core.gripper_controller import GripperController, GripperLimits
 from novaflow_sim.core.joint_path import JointState
-from novaflow_sim.core.scoring import GRIPPER, TABLE, Truth
+from novaflow_sim.core.scoring import GRIPPER, MAX_SPEED_M_S, TABLE, Truth
 from novaflow_sim.core.shared_state import SharedState, Snapshot
 
 # Simulated time does not begin at zero: a stamp of zero means "none" in ROS.
@@ -114,7 +114,7 @@ class Cell:
             self.seed = seed
             self.disturbance = Disturbance(self._disturb, cast.stream, seed)
             self._rest_height_m = drawn.placements[cast.target.name].z_m
-            self.obstacle_contact_s = 0.0
+            self.obstacle_contact_s = self._held_still_s = 0.0
             mujoco.mj_resetData(self.model, self.data)
             layout.apply_poses(self.model, self.data, self.task, drawn)
             self._placed = {
@@ -136,6 +136,8 @@ class Cell:
                 self._steps += 1
             if self._disturb != NONE:
                 self._disturb_now(steps)
+            if objects.TASKS[self.task].ends_held:
+                self._time_held_still(steps)
             self._share()
             d = self.data
             return RobotReading(
@@ -186,6 +188,13 @@ class Cell:
         if (displacement := self.disturbance.due(seen)) is not None:
             self._displace(cast.target.name, displacement)
 
+    def _time_held_still(self, steps: int) -> None:
+        name = objects.TASKS[self.task].target.name
+        start = int(self.model.joint(f"{name}_free").dofadr[0])
+        speed = float(np.linalg.norm(self.data.qvel[start : start + 3]))
+        still = speed < MAX_SPEED_M_S and self._touching(name, GRIPPER)
+        self._held_still_s = self._held_still_s + steps * scene.TIMESTEP_S if still else 0.0
+
     def _displace(self, name: str, displacement: Displacement) -> None:
         start = int(self.model.joint(f"{name}_free").qposadr[0])
         position, rotation = slice(start, start + 3), slice(start + 3, start + 7)
@@ -231,7 +240,7 @@ class Cell:
                 frozenset((self._names[owner[c.geom1]], self._names[owner[c.geom2]]))
                 for c in d.contact
             }
-            return Truth(poses, speeds, contacts, dict(self._placed))
+            return Truth(poses, speeds, contacts, dict(self._placed), self._held_still_s)
 
     def tcp(self) -> NDArray[np.float64]:
         """T_base_tcp (4, 4)."""

@@ -14,8 +14,16 @@ from typing import Any
 import mujoco
 import numpy as np
 
-from novaflow_sim.backends import assets, chest_prop, hanging_props, props
-from novaflow_sim.core import chest, mug_tree, objects, robot_model, shapes, textures
+from novaflow_sim.backends import assets, chest_prop, hanging_props, props, watering_props
+from novaflow_sim.core import (
+    chest,
+    mug_tree,
+    objects,
+    robot_model,
+    shapes,
+    textures,
+    watering,
+)
 
 TIMESTEP_S = 0.002
 MAX_FACES = 2500
@@ -30,9 +38,10 @@ SERVO_STIFFNESS = (4500.0, 4500.0, 3500.0, 3500.0, 2000.0, 2000.0, 2000.0)
 SERVO_DAMPING = (180.0, 180.0, 140.0, 140.0, 60.0, 60.0, 60.0)
 
 
-_ADD_PROP = props.ADD | hanging_props.ADD | chest_prop.ADD
+_ADD_PROP = props.ADD | hanging_props.ADD | chest_prop.ADD | watering_props.ADD
 _SOURCES = (
-    props, hanging_props, chest_prop, objects, mug_tree, chest, robot_model, shapes, textures,
+    props, hanging_props, chest_prop, watering_props, objects, mug_tree, chest, watering,
+    robot_model, shapes, textures,
 )  # fmt: skip
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from novaflow_core.errors import Code, PlatformError
-from novaflow_sim.core import chest, mug_tree
+from novaflow_sim.core import chest, mug_tree, watering
 from novaflow_sim.core.disturbance import KINDS, NONE, PUSH, SLIP
 
 MUG_RADIUS_M = 0.040
@@ -63,6 +63,9 @@ BLOCK = Prop(
     "yellow_block", 0.0285, 2 * BLOCK_HALF_EXTENTS_M[2], BLOCK_HALF_EXTENTS_M[2], np.pi / 4
 )
 SOCKET = Prop("socket", 0.066, SOCKET_HEIGHT_M, 0.0, np.pi / 4, fixed=True)
+# The spout is seen beside the body.
+WATERING_CAN = Prop("watering_can", watering.CAN_REACH_M, 0.089, off_camera_rad=(0.35, 2.0))
+PLANT = Prop("plant", watering.PLANT_RADIUS_M, watering.PLANT_HEIGHT_M)
 CAN = Prop("green_can", 0.033, 0.100)
 CARTON = Prop("blue_carton", 0.060, 0.045, 0.0225)
 CUBE = Prop("red_cube", 0.032, 0.045, 0.0225)
@@ -90,6 +93,7 @@ class TaskObjects:
         reference: Where it goes; None when it goes nowhere.
         distractors: What else is there.
         part: Name of the body that moves where only a part of the target does; "" otherwise.
+        ends_held: The gripper still holds the target when the task is done.
     """
 
     stream: int
@@ -98,6 +102,7 @@ class TaskObjects:
     reference: Prop | None
     distractors: tuple[Prop, ...]
     part: str = ""
+    ends_held: bool = False
 
     @property
     def props(self) -> tuple[Prop, ...]:
@@ -121,9 +126,16 @@ TASKS = {
     "insert": TaskObjects(1, "insert the yellow block into the socket", BLOCK, SOCKET, (CAN, CUBE)),
     "mug": TaskObjects(4, "hang the mug on the tree", MUG, TREE, (CAN, CARTON)),
     "drawer": TaskObjects(6, "open the drawer", CHEST, None, (CAN, CUBE), part=DRAWER),
+    "plant": TaskObjects(5, "water the plant", WATERING_CAN, PLANT, (CAN, CUBE), ends_held=True),
 }
 
-DISTURBANCES = {"cup": KINDS, "insert": KINDS, "mug": (NONE, PUSH, SLIP), "drawer": (NONE,)}
+DISTURBANCES = {
+    "cup": KINDS,
+    "insert": KINDS,
+    "mug": (NONE, PUSH, SLIP),
+    "plant": (NONE, PUSH, SLIP),
+    "drawer": (NONE,),
+}
 
 
 def refuse_disturbance(task: str, kind: str) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from novaflow_core.se3 import inverse
-from novaflow_sim.core import mug_tree, objects
+from novaflow_sim.core import mug_tree, objects, watering
 
 MAX_TILT_DEG = 10.0
 MAX_SPEED_M_S = 0.01
@@ -33,12 +33,14 @@ class Truth:
         speeds: Linear speed [m/s] by object name.
         contacts: Touching pairs of names; the gripper's parts are "gripper", the arm's "arm".
         placed: T_base_object (4, 4) by object name, where they were put at the beginning.
+        held_still_s: How long the gripper has held the target without moving it [s].
     """
 
     poses: Mapping[str, NDArray[np.float64]]
     speeds: Mapping[str, float]
     contacts: Set[frozenset[str]]
     placed: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
+    held_still_s: float = 0.0
 
     def touch(self, a: str, b: str) -> bool:
         """Whether two things touch."""
@@ -72,6 +74,7 @@ def score(task: str, truth: Truth) -> Score:
         "insert": _score_insert,
         "mug": _score_mug,
         "drawer": _score_drawer,
+        "plant": _score_plant,
     }
     return judges[task](truth)
 
@@ -169,6 +172,30 @@ def _score_drawer(truth: Truth) -> Score:
             "the chest was shoved": numbers["shoved_m"] > MAX_SHOVED_M
             or numbers["shoved_deg"] > MAX_SHOVED_DEG,
             **_free_and_still(numbers),
+        },
+    )
+
+
+def _score_plant(truth: Truth) -> Score:
+    can, pot = objects.WATERING_CAN.name, objects.PLANT.name
+    aside, above = watering.tip_over_pot(truth.poses[can], truth.poses[pot])
+    numbers = {
+        "tip_from_axis_m": aside,
+        "tip_above_rim_m": above,
+        "pour_deg": watering.pour_deg(truth.poses[can]),
+        "held_still_s": truth.held_still_s,
+        "pot_tilt_deg": tilt_deg(truth.poses[pot]),
+    }
+    return _judge(
+        numbers,
+        {
+            "the spout's tip is not over the pot": aside > watering.POT_OPENING_RADIUS_M,
+            "the spout's tip is below the rim": above < 0.0,
+            "the spout's tip is high above the rim": above > watering.MAX_POUR_HEIGHT_M,
+            "the can is not tilted spout down": numbers["pour_deg"] < watering.MIN_POUR_DEG,
+            "the gripper does not hold it still": truth.held_still_s < watering.MIN_STILL_S,
+            "the can touches the table": truth.touch(can, TABLE),
+            "the pot is pushed over": numbers["pot_tilt_deg"] > MAX_TILT_DEG,
         },
     )
 
