@@ -12,12 +12,11 @@ from novaflow_bringup.commands.exit_codes import CANCELLED, PLATFORM, of_code
 from novaflow_bringup.commands.launching import cells
 from novaflow_core.errors import NovaflowError
 
-TASKS = ("cup", "insert", "drawer")  # of the simulated cell; its own list needs MuJoCo
 EXIT_CODES = (
     "exit codes: 0 success, 1 the task failed, 2 usage, 3 set-up or platform, 130 cancelled"
 )
 
-TASKS = ("cup", "insert", "mug")  # of the simulated cell
+TASKS = ("cup", "insert", "mug", "drawer", "plant")  # of the cell; its own list needs MuJoCo
 
 
 def main(argv: Sequence[str] | None = None) -> int:

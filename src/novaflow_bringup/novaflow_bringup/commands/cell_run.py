@@ -20,6 +20,7 @@ INSTRUCTIONS = {
     "insert": "insert the yellow block into the socket",
     "mug": "hang the mug on the tree",
     "drawer": "open the drawer",
+    "plant": "water the plant",
 }
 SCORER_VARIABLE = "NOVAFLOW_SCORER_DOMAIN"
 
