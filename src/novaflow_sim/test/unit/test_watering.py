@@ -20,7 +20,7 @@ def can_at(pour_deg: float, aside_m: float = 0.0, above_m: float = 0.05) -> np.n
 
 
 def truth(T_base_can: np.ndarray, still_s=1.5, T_base_pot=T_BASE_POT, contacts=()) -> Truth:
-    return Truth({CAN: T_base_can, POT: T_base_pot}, {}, set(contacts), still_s)
+    return Truth({CAN: T_base_can, POT: T_base_pot}, {}, set(contacts), held_still_s=still_s)
 
 
 def test_a_can_held_spout_down_over_the_pot_waters() -> None:
