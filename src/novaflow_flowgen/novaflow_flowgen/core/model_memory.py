@@ -100,7 +100,7 @@ def need_of(
         busy = {"transformer": denoising, "vae": decoding}
         device = max(size + busy.get(part, 0) for part, size in weights.items())
         return MemoryNeed(device, total)
-    layers = max(1, int(transformer.get("num_layers", 1)))
+    layers = max(1, _number(transformer, "num_layers", 1))
     return MemoryNeed(
         max(weights["transformer"] // layers + denoising, weights["vae"] + decoding), total
     )
