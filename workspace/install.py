@@ -13,6 +13,7 @@ from pathlib import Path
 
 from workspace import environment, machine, wheels
 from workspace.layout import FALLBACKS, INSTALL, PYTHON, ROOT, VENV
+from workspace.problems import SetupError
 from workspace.steps import Step, carry_out, digest, retry, run
 
 INTERFACE_FILES = ("*.msg", "*.srv", "*.action")
@@ -22,7 +23,10 @@ BUILD_FILES = ("package.xml", "CMakeLists.txt", "setup.py", "setup.cfg", *INTERF
 GENERATORS = ROOT / "fallback" / "generators"
 
 
-OPTIONS = ("pyroki", "cloud")  # a requirements file each, installed only on demand
+OPTIONS = ("pyroki", "cloud", "torch")  # a requirements file each, installed only on demand
+PIP = [str(PYTHON), "-m", "pip", "install", "--disable-pip-version-check", "--no-input"]
+PIP += ["--progress-bar", "off"]
+CPU_TORCH = "https://download.pytorch.org/whl/cpu"
 
 
 def setup(
@@ -42,7 +46,7 @@ def setup(
         world = environment.sourced_ros()
         steps = _steps(world)
         if with_checks:
-            steps.append(_checks_step(world))
+            steps += [_checks_step(world), _torch_checks_step(world)]
         steps += [_option_step(name, world) for name in options]
         if not all(_done(step) for step in ("venv", "packages", "build")):
             machine.require()
@@ -96,9 +100,44 @@ def _checks_step(ros: str | None) -> Step:
 
 def _option_step(name: str, ros: str | None) -> Step:
     file = ROOT / "requirements" / f"{name}.txt"
-    return Step(
-        name, f"option {name}", digest([file]), lambda: _pip(name, [file], *_as_installed(ros))
-    )
+
+    def install() -> None:
+        if name == "torch" and not machine.has_nvidia() and not _cpu_torch(file):
+            print("      no build of torch without CUDA was found; taking PyPI's", flush=True)
+        _pip(name, [file], *_as_installed(ros))
+
+    return Step(name, f"option {name}", digest([file]), install)
+
+
+def _torch_checks_step(ros: str | None) -> Step:
+    """What tests of `wan` and `grounded_sam2` need; they are skipped where it cannot be had."""
+    file = ROOT / "requirements" / "torch.txt"
+
+    def install() -> None:
+        try:
+            if not _cpu_torch(file):
+                raise SetupError("there is no build of torch without CUDA")
+            _pip("torch", [file], *_as_installed(ros))
+        except SetupError as error:
+            why = str(error).splitlines()[0]
+            print(f"      tests of wan and grounded_sam2 are skipped: {why}", flush=True)
+
+    return Step("torch_checks", "PyTorch for the tests of wan and grounded_sam2", "1", install)
+
+
+def _cpu_torch(file: Path) -> bool:
+    """Install the build of torch without CUDA, which has a tenth of the size.
+
+    Returns:
+        Whether it was found; its own index is asked once.
+    """
+    pin = next(line for line in file.read_text().splitlines() if line.startswith("torch=="))
+    options = ["--no-deps", "--index-url", CPU_TORCH, "--retries", "0", "--timeout", "15"]
+    try:
+        run([*PIP, *options, f"{pin}+cpu"], "torch_cpu", _pip_variables())
+    except SetupError:
+        return False
+    return True
 
 
 def _as_installed(ros: str | None) -> list[str]:
@@ -168,13 +207,16 @@ def _as_the_ros_python_has_it() -> list[str]:
 
 
 def _pip(log: str, files: list[Path], *options: str) -> None:
-    command = [str(PYTHON), "-m", "pip", "install", "--disable-pip-version-check", "--no-input"]
-    command += ["--retries", "5", "--timeout", "60", "--progress-bar", "off", *options]
+    command = [*PIP, "--retries", "5", "--timeout", "60", *options]
     for file in files:
         command += ["-r", str(file)]
+    retry(lambda: run(command, log, _pip_variables()))
+
+
+def _pip_variables() -> environment.Variables:
     variables = {**os.environ, "_ROS_WHEELS_BOOTSTRAP_COMPLETE": "1"}
     variables.pop("PIP_USER", None)
-    retry(lambda: run(command, log, variables))
+    return variables
 
 
 def _build(ros: str | None) -> None:

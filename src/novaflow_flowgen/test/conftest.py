@@ -2,6 +2,7 @@
 
 import ipaddress
 import json
+import os
 import socket
 import sys
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
+os.environ["HF_HUB_OFFLINE"] = "1"  # read where the hub's client is imported
 
 
 def _is_here(address) -> bool:
@@ -97,3 +99,18 @@ def google_credentials(model_server, robot_account, tmp_path, monkeypatch):
     path.write_text(json.dumps({**robot_account, "token_uri": f"{model_server.url}/token"}))
     monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(path))
     return path
+
+
+@pytest.fixture(scope="session")
+def tiny_wan(tmp_path_factory):
+    """Parameters of the backend `wan` that name models of random weights, and small clips."""
+    from tiny_wan import save_tiny_wan
+
+    folder = tmp_path_factory.mktemp("wan")
+    for name, with_goal in (("i2v", False), ("flf2v", True)):
+        save_tiny_wan(folder / name, with_goal=with_goal)
+    return {
+        "wan_model": str(folder / "i2v"), "wan_flf2v_model": str(folder / "flf2v"),
+        "wan_device": "cpu", "wan_dtype": "float32", "wan_steps": 2,
+        "wan_width": 64, "wan_height": 48,
+    }  # fmt: skip

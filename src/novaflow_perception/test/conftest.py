@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+os.environ["HF_HUB_OFFLINE"] = "1"  # read where the hub's client is imported
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE))
 REPOSITORY = HERE.parents[2]

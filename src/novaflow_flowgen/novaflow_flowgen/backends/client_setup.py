@@ -1,4 +1,4 @@
-"""What every backend with an optional client library checks when it is made."""
+"""What every backend with an optional library checks when it is made."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ from urllib.parse import urlsplit
 from novaflow_core.errors import Code, PlatformError
 
 
-def missing_library(backend: str, error: ImportError) -> PlatformError:
-    """Return the error for a client library that is not installed."""
+def missing_library(backend: str, error: ImportError, option: str = "cloud") -> PlatformError:
+    """Return the error for a library that is not installed, naming the option that installs it."""
+    what = "a client library" if option == "cloud" else "a library"
     return PlatformError(
         Code.UNAVAILABLE,
-        f"backend '{backend}' needs a client library ({error}); "
-        "install it with `./novaflow setup --with cloud`",
+        f"backend '{backend}' needs {what} ({error}); "
+        f"install it with `./novaflow setup --with {option}`",
     )
 
 

@@ -26,6 +26,7 @@ from novaflow_flowgen.core.flow_image import encode_png
 from novaflow_flowgen.core.letterbox import Letterbox, letterbox
 from novaflow_flowgen.core.protocols import OnProgress, ShouldStop, Spoil, VideoRequest
 from novaflow_flowgen.core.remote import Patience, RemoteError, Trouble, call, pause, tidy
+from novaflow_flowgen.core.seeds import seed_of
 from novaflow_flowgen.core.settings import FlowgenSettings
 from novaflow_flowgen.core.video_file import read_video
 
@@ -118,7 +119,7 @@ class Veo:
             number_of_videos=1,
             duration_seconds=SECONDS,
             fps=FPS,
-            seed=_seed(request.seed, request.candidate),
+            seed=seed_of(request.seed, request.candidate),
             aspect_ratio="16:9" if box.whole.width >= box.whole.height else "9:16",
             resolution=self._settings.veo_resolution,
             generate_audio=False,
@@ -228,8 +229,3 @@ def _read(content: bytes, box: Letterbox, steps: int) -> Video:
         path.write_bytes(content)
         whole = read_video(path, box.whole, steps)
     return Video(box.cut(whole.frames), whole.fps)
-
-
-def _seed(seed: int, candidate: int) -> int:
-    """Return one of the 2^32 seeds that the service knows."""
-    return int(np.random.SeedSequence([seed % 2**63, candidate]).generate_state(1)[0])

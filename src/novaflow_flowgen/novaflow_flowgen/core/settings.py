@@ -62,6 +62,34 @@ class VeoSettings:
 
 
 @dataclass(frozen=True)
+class WanSettings:
+    """Of the video backend `wan`; see each field's description."""
+
+    wan_model: str = setting(
+        "Wan-AI/Wan2.1-I2V-14B-720P-Diffusers", "id on the Hugging Face hub, or a folder"
+    )
+    wan_flf2v_model: str = setting(
+        "Wan-AI/Wan2.1-FLF2V-14B-720P-diffusers", "the same, for goals that carry a goal image"
+    )
+    wan_device: str = setting("cuda", "where it runs: cuda, cuda:1, ... or cpu")
+    wan_dtype: str = setting(
+        "bfloat16",
+        "of transformer and text encoder",
+        choices=("bfloat16", "float16", "float32"),
+    )
+    wan_offload: str = setting(
+        "none",
+        "what waits in the host's memory: nothing, all but one part, all but one layer",
+        choices=("none", "model", "sequential"),
+    )
+    wan_steps: int = setting(40, "denoising steps", low=1, high=200)
+    wan_guidance: float = setting(5.0, "guidance scale", low=0.0, high=30.0)
+    wan_shift: float = setting(5.0, "flow shift of the scheduler", low=0.1, high=30.0)
+    wan_width: int = setting(1280, "of its frames, a multiple of 16", unit="px", low=64, high=2048)
+    wan_height: int = setting(720, "of its frames, a multiple of 16", unit="px", low=64, high=2048)
+
+
+@dataclass(frozen=True)
 class ModelLifterSettings(ModelServerSettings):
     """Of lifting by models on servers; see each field's description."""
 
@@ -77,7 +105,7 @@ class ModelLifterSettings(ModelServerSettings):
 
 
 @dataclass(frozen=True)
-class FlowgenSettings(PromptSettings, VeoSettings, ModelLifterSettings):
+class FlowgenSettings(PromptSettings, VeoSettings, WanSettings, ModelLifterSettings):
     """See each field's description."""
 
     video: str = setting("storyboard", "backend that imagines the videos")

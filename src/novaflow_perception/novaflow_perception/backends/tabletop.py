@@ -27,6 +27,7 @@ from novaflow_core.relations import view_axes
 from novaflow_core.scene import Plane, RgbdView, Scene
 from novaflow_core.task import ObjectPhrase, Relation, TaskSpec
 from novaflow_perception.core import colour, plane, segmentation, shape, watering_parts
+from novaflow_perception.core import surface as local
 from novaflow_perception.core.choice import ChoiceSettings, Chooser
 from novaflow_perception.core.colour import ColourSettings
 from novaflow_perception.core.geometry import upright_box
@@ -92,13 +93,13 @@ class TabletopGrounder:
         phrases = [(task.target, Role.TARGET), *((p, Role.REFERENCE) for p in task.references)]
         # The one with the most to say is looked for first, so that "the cup" and "the red cup" do
         # not collide.
-        for phrase, role in sorted(phrases, key=lambda pair: -_says(pair[0])):
+        for phrase, role in sorted(phrases, key=lambda pair: -says(pair[0])):
             choice = chooser.choose(phrase, taken=taken, reference=role is Role.REFERENCE)
             taken.append(choice.thing.label)
             roles[choice.thing.label] = (role, choice.score)
             if role is Role.REFERENCE and task.relation is Relation.HANG:
-                found = _with_rods(found, choice.thing)
-        grounding = self._grounding(scene, task, found, roles)
+                found = with_rods(found, choice.thing)
+        grounding = self.grounding(scene, task, found, roles)
         if task.target.noun in MOVING_PARTS:
             return with_moving_part(scene, grounding)
         return grounding
@@ -128,6 +129,26 @@ class TabletopGrounder:
             surface = surface_of(view.depth, view.model, view.color, support)
             labels = np.where(valid, labels_of_size(labels, view.depth.shape), 0)
         return Inventory(support, surface, labels, things)
+
+    def measured(
+        self, view: RgbdView, support: Plane, mask: NDArray[np.bool_], label: int
+    ) -> Thing:
+        """Measure what somebody else has outlined.
+
+        Args:
+            view: The view.
+            support: The plane, camera frame.
+            mask: (H, W) its pixels; at least some have depth.
+            label: What the thing shall be called.
+        """
+        small = at_working_size(view)
+        surface = surface_of(small.depth, small.model, small.color, support)
+        inside = surface.valid & (labels_of_size(mask.astype(np.int32), small.depth.shape) > 0)
+        normal = local.normals(local.smoothed_points(surface), surface.valid, inside, surface.px(3))
+        stage = inside | segmentation.support_pixels(surface, self._settings.segmentation)
+        rgb = colour.corrected(small.color, self._settings.colours, stage)
+        scale = view.model.width / small.model.width
+        return self._describe(label, surface, inside, normal, rgb, small.model, scale)
 
     def _describe(
         self,
@@ -166,9 +187,10 @@ class TabletopGrounder:
             cut_off=cut_off,
         )
 
-    def _grounding(
+    def grounding(
         self, scene: Scene, task: TaskSpec, found: Inventory, roles: dict[int, tuple[Role, float]]
     ) -> Grounding:
+        """Label all views; `roles` says by a thing's label which part it plays, and its score."""
         T_planning_camera = scene.main.T_planning_camera
         support = plane.to_frame(found.support, T_planning_camera)
         labels = np.full(found.labels.shape, LABEL_NOTHING, np.uint8)
@@ -252,7 +274,12 @@ def _with_watering_parts(found: Inventory) -> Inventory:
     return replace(found, labels=labels, things=things)
 
 
-def _with_rods(found: Inventory, tree: Thing) -> Inventory:
+def make_tabletop(settings: object = None) -> TabletopGrounder:
+    """Entry point of the `tabletop` backend, which has no parameters."""
+    return TabletopGrounder()
+
+
+def with_rods(found: Inventory, tree: Thing) -> Inventory:
     """The same view with the rods of a tree given to it."""
     clouds = {t.label: found.surface.points[found.labels == t.label] for t in found.things}
     rods = rods_of(tree, found.things, clouds)
@@ -261,7 +288,8 @@ def _with_rods(found: Inventory, tree: Thing) -> Inventory:
     return replace(found, labels=labels, things=things)
 
 
-def _says(phrase: ObjectPhrase) -> int:
+def says(phrase: ObjectPhrase) -> int:
+    """Count what a phrase tells of its object."""
     return sum(
         bool(part)
         for part in (

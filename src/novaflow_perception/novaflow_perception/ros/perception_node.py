@@ -19,6 +19,7 @@ from novaflow_core.scene import Scene
 from novaflow_core.settings import setting
 from novaflow_msgs.msg import CollisionScene
 from novaflow_msgs.srv import CaptureScene, GroundInstruction, ObserveOutcome
+from novaflow_perception.core.boxes import GroundedSam2Settings
 from novaflow_perception.core.capture import CaptureLimits, assemble
 from novaflow_perception.core.fitting import find_fits
 from novaflow_perception.core.geometry import collision_scene
@@ -33,7 +34,7 @@ _LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 
 
 @dataclass(frozen=True)
-class PerceptionSettings:
+class PerceptionSettings(GroundedSam2Settings):
     """Parameters of perception_node."""
 
     planning_frame: str = setting("fr3_link0", "fixed frame of all 3D data")
@@ -61,7 +62,7 @@ class PerceptionNode(NovaflowNode[PerceptionSettings]):
 
     def setup(self) -> None:
         """Subscribe to the cameras, load the backend, open the services."""
-        self._grounder = load_backend("grounding", self.settings.grounding)()
+        self._grounder = load_backend("grounding", self.settings.grounding)(self.settings)
         if self._transforms is None:
             self._transforms = TransformBuffer(self)
         for entry in self.settings.cameras:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from known_colours import KnowsColours, PixelsUnlikeTheTable
 from rendering import Solid, camera_pose, render, scene_of
 
 from novaflow_core.errors import Code, PerceptionError
 from novaflow_core.grounding import LABEL_SUPPORT, Role
 from novaflow_core.registry import backend_names, load_backend
 from novaflow_core.scene import RgbdView, Scene
+from novaflow_perception.backends.grounded_sam2 import GroundedSam2Grounder
 from novaflow_perception.core.grounder import Grounder
 from novaflow_perception.core.instruction import parse
 
@@ -23,6 +25,9 @@ SOLIDS = [
 
 @pytest.fixture(params=backend_names("grounding"))
 def grounder(request):
+    if request.param == "grounded_sam2":  # its models know nothing without their weights
+        names = {RED: "red box", BLUE: "blue box", GREEN: "green cup can"}
+        return GroundedSam2Grounder(KnowsColours(names), PixelsUnlikeTheTable())
     return load_backend("grounding", request.param)()
 
 
