@@ -10,13 +10,15 @@ from pathlib import Path
 
 from novaflow_bringup.commands.exit_codes import CANCELLED, PLATFORM, of_code
 from novaflow_bringup.commands.launching import cells
+from novaflow_bringup.core.cell_tasks import INSTRUCTIONS
 from novaflow_core.errors import NovaflowError
 
 EXIT_CODES = (
     "exit codes: 0 success, 1 the task failed, 2 usage, 3 set-up or platform, 130 cancelled"
 )
 
-TASKS = ("cup", "insert", "mug", "drawer", "plant")  # of the cell; its own list needs MuJoCo
+TASKS = tuple(INSTRUCTIONS)
+JUDGED_TASKS = ("cup", "insert")  # of which labelled videos can be made
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -124,8 +126,8 @@ def _bench_options(bench: argparse.ArgumentParser) -> None:
 
 def _judge_options(judge: argparse.ArgumentParser) -> None:
     judge.add_argument(
-        "--tasks", nargs="*", choices=("cup", "insert"), default=["cup", "insert"],
-        help="simulated ones; default: all",
+        "--tasks", nargs="*", choices=JUDGED_TASKS, default=list(JUDGED_TASKS),
+        help="simulated ones; default: both",
     )  # fmt: skip
     judge.add_argument(
         "--seeds", type=_seeds, default=range(1000, 1006), metavar="A:B",

@@ -42,6 +42,7 @@ class JointFit:
             slide [m].
         values: (T,) position on the joint, 0 at first [m or rad].
         rms_m: By which the flow leaves the joint.
+        allowed_m: By which it may leave it to be on it.
     """
 
     kind: MotionKind
@@ -49,6 +50,7 @@ class JointFit:
     point: Float
     values: Float
     rms_m: float
+    allowed_m: float = _RIGID_M
 
     @property
     def on_joint(self) -> bool:
@@ -107,12 +109,12 @@ def fit_joint_of_poses(poses: Float, points: Float) -> JointFit:
     reach = float(np.linalg.norm(there - points, axis=2).max())
     allowed = _JOINT_M + _JOINT_SHARE * reach
     if hinge is not None and hinge_rms < allowed and hinge_rms < _CLEARLY * slide_rms:
-        return hinge
+        return replace(hinge, allowed_m=allowed)
     if slide_rms < allowed and travel > _MIN_TRAVEL_M:
-        return slide
+        return replace(slide, allowed_m=allowed)
     return JointFit(
         MotionKind.RIGID, np.full(3, np.nan), middle, np.zeros(len(poses)),
-        float(min(slide_rms, hinge_rms)),
+        float(min(slide_rms, hinge_rms)), allowed,
     )  # fmt: skip
 
 
@@ -123,10 +125,14 @@ def on_joint(flow: ObjectFlow, joint: JointFit) -> ObjectFlow:
         flow: As lifted.
         joint: Fitted to it, PRISMATIC or REVOLUTE.
     """
-    poses = joint.poses(joint.values)
+    return replace(led(flow, joint.poses(joint.values)), kind=joint.kind)
+
+
+def led(flow: ObjectFlow, poses: Float) -> ObjectFlow:
+    """The flow of the same points, moved by poses (T, 4, 4) from where they are at first."""
     first = flow.points[0].astype(float)
-    led = np.einsum("tij,kj->tki", poses[:, :3, :3], first) + poses[:, None, :3, 3]
-    return replace(flow, points=led.astype(np.float32), kind=joint.kind)
+    points = np.einsum("tij,kj->tki", poses[:, :3, :3], first) + poses[:, None, :3, 3]
+    return replace(flow, points=points.astype(np.float32))
 
 
 def _slide(there: Float, points: Float, middle: Float) -> tuple[JointFit, float]:

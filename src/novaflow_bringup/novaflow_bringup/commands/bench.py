@@ -10,11 +10,12 @@ import time
 from pathlib import Path
 from typing import Any
 
-from novaflow_bringup.commands.cell_run import INSTRUCTIONS, run_in_cell
+from novaflow_bringup.commands.cell_run import run_in_cell
 from novaflow_bringup.commands.exit_codes import CANCELLED, SUCCESS
 from novaflow_bringup.commands.interrupts import Interrupts
 from novaflow_bringup.commands.session import deliver
 from novaflow_bringup.core import bench_plot, episodes
+from novaflow_bringup.core.cell_tasks import INSTRUCTIONS
 from novaflow_bringup.core.episodes import Conditions, EpisodeFile, Row
 from novaflow_bringup.core.run_folder import given_folder, runs_root
 from novaflow_bringup.core.run_record import Goal

@@ -15,13 +15,6 @@ from novaflow_bringup.ros.scorer_client import Score, ask_scorer
 from novaflow_bringup.ros.task_client import TaskClient
 from novaflow_core.errors import Code, NovaflowError
 
-INSTRUCTIONS = {
-    "cup": "put the cup on the saucer",
-    "insert": "insert the yellow block into the socket",
-    "mug": "hang the mug on the tree",
-    "drawer": "open the drawer",
-    "plant": "water the plant",
-}
 SCORER_VARIABLE = "NOVAFLOW_SCORER_DOMAIN"
 
 

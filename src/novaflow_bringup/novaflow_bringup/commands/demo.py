@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import argparse
 
-from novaflow_bringup.commands.cell_run import INSTRUCTIONS, run_in_cell
+from novaflow_bringup.commands.cell_run import run_in_cell
 from novaflow_bringup.commands.exit_codes import CANCELLED, FAILED, SUCCESS, exit_code
 from novaflow_bringup.commands.interrupts import Interrupts
 from novaflow_bringup.commands.progress import ending
 from novaflow_bringup.commands.session import deliver, new_run
+from novaflow_bringup.core.cell_tasks import INSTRUCTIONS
 from novaflow_bringup.core.run_record import Goal
 
 

@@ -281,9 +281,8 @@ class Pipeline:
                 self._move(record, scene, grounded, generated.handles[record.candidate_id])
                 return
             except NovaflowError as error:
-                if error.code not in _ANOTHER_MAY_HOLD or chance == self._next_candidates:
-                    raise
-                if not others:
+                spent = chance == self._next_candidates or not others
+                if spent or error.code not in _ANOTHER_MAY_HOLD:
                     raise
                 record.notes.append(
                     f"candidate {record.candidate_id} was given up ({error.code.name}: "

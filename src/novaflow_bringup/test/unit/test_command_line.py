@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from novaflow_bringup import cli
-from novaflow_bringup.commands.cell_run import INSTRUCTIONS
 from novaflow_bringup.commands.exit_codes import exit_code
 from novaflow_bringup.commands.progress import candidate_table
 from novaflow_bringup.core import image_codec
+from novaflow_bringup.core.cell_tasks import INSTRUCTIONS
 from novaflow_bringup.core.comparison import compare, flow_distance
 from novaflow_bringup.core.domains import BASE_PORT, DOMAIN_GAIN, UNICAST_OFFSET, free_domains
 from novaflow_bringup.core.readiness import wait_until_ready

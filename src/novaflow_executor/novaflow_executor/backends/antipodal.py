@@ -16,6 +16,7 @@ from novaflow_core import se3
 from novaflow_core.errors import Code, GraspError
 from novaflow_core.grasp import Grasp
 from novaflow_executor.core.grasps import GraspRequest, ObjectShape, object_shape
+from novaflow_executor.core.handle_grasps import handle_grasps
 from novaflow_executor.core.robot_settings import GripperSpec
 
 Array = NDArray[np.float64]
@@ -53,6 +54,8 @@ class Antipodal:
 
     def propose(self, request: GraspRequest) -> tuple[Grasp, ...]:
         """Return at most 50 grasps, best first; half turns about the approach are not listed."""
+        if request.on_joint:
+            return handle_grasps(request)
         shape = object_shape(request.points, request.scene.support)
         seeds = _spread(shape.surface[shape.surface[:, 2] > shape.top - 0.012], SEEDS)
         reasons: dict[str, int] = {}

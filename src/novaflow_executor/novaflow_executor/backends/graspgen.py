@@ -27,6 +27,8 @@ Array = NDArray[np.float64]
 KEPT = 50
 SIDE_CLEARANCE_M = 0.008  # between an open pad and the object
 _BESIDE_PAD_M = 0.003
+_SLACK_M = 0.004  # that an open gripper must have beside the object, both sides together
+_OVER_SUPPORT_M = 0.003  # of the tips
 _MOST_BYTES = 64 << 20
 
 
@@ -66,7 +68,8 @@ class GraspGen:
         """
         shape = object_shape(request.points, request.scene.support)
         frame = shape.T_planning_support
-        solid = se3.apply(frame, shape.solid)
+        # Below a handle there is air, not more of the thing.
+        solid = se3.apply(frame, shape.surface if request.on_joint else shape.solid)
         cloud = se3.apply(frame, shape.surface)
         middle = cloud.mean(axis=0)
         poses, confidences = self._infer((cloud - middle).astype(np.float32))
@@ -107,9 +110,9 @@ class GraspGen:
         tip = se3.apply(T_planning_tcp, np.array([0.0, 0.0, float(gripper.reach(0.0))]))
         if span is None:
             reason = "with nothing between the pads"
-        elif span[1] - span[0] + 0.004 > gripper.max_opening:
+        elif span[1] - span[0] + _SLACK_M > gripper.max_opening:
             reason = "too wide"
-        elif float(support.height(tip)) < 0.003:
+        elif float(support.height(tip)) < _OVER_SUPPORT_M:
             reason = "below the support"
         else:
             shift = se3.from_rt(np.eye(3), [0.5 * (span[0] + span[1]), 0.0, 0.0])

@@ -260,7 +260,8 @@ class ClosedLoop:
         assert flow is not None
         joint, why = fit_joint(flow), ""
         try:
-            self._do_watched(course, Phase.CARRY, self._watch(self._held(course)))
+            pull = [s for s in course.plan.segments if s.phase == Phase.CARRY]
+            self._run(course, pull, self._watch(self._held(course)))
         except StrayedError as strayed:
             why = strayed.reason
         seen = self._look()
@@ -434,9 +435,6 @@ class ClosedLoop:
         self.corrections.append(Correction(why, shift, turn, delay_s))
 
     # --- running ---
-    def _do_watched(self, course: _Course, phase: Phase, watch: Callable[[Segment], None]) -> None:
-        self._run(course, [s for s in course.plan.segments if s.phase == phase], watch)
-
     def _do(self, course: _Course, *phases: Phase) -> None:
         self._run(course, [s for s in course.plan.segments if s.phase in phases])
 

@@ -28,11 +28,13 @@ class GraspRequest:
         points: (N, 3) [m] of the object's visible surface, planning frame, noisy.
         scene: Support and other objects.
         gripper: That shall take it.
+        on_joint: It is a part of something else and is pulled by its handle.
     """
 
     points: Array
     scene: CollisionScene
     gripper: GripperSpec
+    on_joint: bool = False
 
 
 class GraspProposer(Protocol):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -12,7 +10,7 @@ from novaflow_core.errors import PerceptionError
 from novaflow_core.flow import MotionKind, ObjectFlow
 from novaflow_core.front import find_front
 from novaflow_core.grounding import Box
-from novaflow_core.joint import JointFit, fit_joint
+from novaflow_core.joint import JointFit, fit_joint, led
 from novaflow_core.scene import Plane
 
 Array = NDArray[np.float64]
@@ -37,10 +35,7 @@ def rebased_on_joint(flow: ObjectFlow, T_moved: Array) -> ObjectFlow:
     done, error = split_motion(joint, T_moved, joint_middle(flow))
     end = float(joint.values[-1])
     share = joint.values / end
-    poses = error @ joint.poses(done + share * (end - done))
-    first = flow.points[0].astype(float)
-    moved = np.einsum("tij,kj->tki", poses[:, :3, :3], first) + poses[:, None, :3, 3]
-    return replace(flow, points=moved.astype(np.float32))
+    return led(flow, error @ joint.poses(done + share * (end - done)))
 
 
 def split_motion(joint: JointFit, T_moved: Array, middle: Array) -> tuple[float, Array]:

@@ -33,7 +33,6 @@ from novaflow_executor.core.grasps import (
     carried_spheres,
     object_shape,
 )
-from novaflow_executor.core.handle_grasps import handle_grasps
 from novaflow_executor.core.motion import FollowProblem, MotionSolver
 from novaflow_executor.core.on_joint import front_box, is_on_joint, rebased_on_joint
 from novaflow_executor.core.plan import (
@@ -218,8 +217,7 @@ class MotionPlanner:
         on_progress(0.0, "proposing grasps")
         gripper = self.robot.settings.gripper
         on_joint = any(is_on_joint(candidate.flow) for candidate in candidates)
-        request = GraspRequest(target_points, scene, gripper)
-        proposed = handle_grasps(request) if on_joint else self.proposer.propose(request)
+        proposed = self.proposer.propose(GraspRequest(target_points, scene, gripper, on_joint))
         grasps = without_alike(proposed, avoid)
         if not grasps:
             raise GraspError(
@@ -356,11 +354,7 @@ class MotionPlanner:
         Raises:
             ExecutionError: OPTIMISATION_FAILED, PLAN_COLLISION or APPROACH_NOT_FOUND.
         """
-        scored = self._assembled_from
-        if scored is None or scored.scene_id != scene.scene_id:
-            raise ExecutionError(
-                Code.OPTIMISATION_FAILED, f"nothing was planned in scene {scene.scene_id}"
-            )
+        scored = self._known(scene)
         grasp = replace(plan.grasp, T_planning_tcp=se3.inverse(T_moved) @ self.robot.tcp(q_now))
         q_end = plan.carry_end()
         middle = plan.object_points.mean(axis=0)
@@ -383,13 +377,7 @@ class MotionPlanner:
             ExecutionError: OPTIMISATION_FAILED, PLAN_COLLISION or APPROACH_NOT_FOUND: then it must
                 be taken out by hand.
         """
-        scored = self._assembled_from
-        if scored is None or scored.scene_id != scene.scene_id:
-            raise ExecutionError(
-                Code.OPTIMISATION_FAILED,
-                f"what the gripper holds cannot be put back: nothing is known of scene "
-                f"{scene.scene_id} any more; take it out by hand",
-            )
+        scored = self._known(scene)
         middle = plan.object_points.mean(axis=0)
         T_now = self.robot.tcp(q_now) @ se3.inverse(plan.grasp.T_planning_tcp)
         back = plan.T_base_obj[::-1].copy()
@@ -418,11 +406,7 @@ class MotionPlanner:
         Raises:
             ExecutionError: APPROACH_NOT_FOUND, or OPTIMISATION_FAILED without a plan to end.
         """
-        scored = self._assembled_from
-        if scored is None or scored.scene_id != scene.scene_id:
-            raise ExecutionError(
-                Code.OPTIMISATION_FAILED, f"nothing was planned in scene {scene.scene_id}"
-            )
+        scored = self._known(scene)
         _, segments = self._after(scored, scene, q_now, plan.grasp.width_m, T_moved)
         return replace(plan, segments=segments)
 
@@ -444,6 +428,17 @@ class MotionPlanner:
             Segment(Phase.APPROACH, "back off", away, None, opening, Contact.TARGET),
         )
         return replace(plan, segments=segments)
+
+    def _known(self, scene: CollisionScene) -> _Scored:
+        """What the last plan was assembled from; an ExecutionError if that was another scene."""
+        scored = self._assembled_from
+        if scored is None or scored.scene_id != scene.scene_id:
+            raise ExecutionError(
+                Code.OPTIMISATION_FAILED,
+                f"nothing is known of a plan in scene {scene.scene_id}; what the gripper still "
+                "holds must be taken out by hand",
+            )
+        return scored
 
     def _assembled(
         self,

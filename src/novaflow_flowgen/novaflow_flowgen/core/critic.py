@@ -282,15 +282,17 @@ class Critic:
     def _keeps_to_joint(self, case: _Case) -> Iterator[Gate]:
         if case.bench.grounding.task.motion is not Motion.OPEN:
             return
-        left = case.candidate.stats.get("joint_rms_m", float("nan"))
+        stats = case.candidate.stats
+        left, allowed = (stats.get(f"joint_{name}_m", float("nan")) for name in ("rms", "allowed"))
         kind = case.flow.kind
         on = kind in (MotionKind.PRISMATIC, MotionKind.REVOLUTE)
         said = (
             f"it moves on a {kind} joint" if on else f"it moves on no joint, its motion is {kind}"
         )
         yield Gate(
-            "joint_m", left, 0.0, on,
-            f"{said}, which leaves {1e3 * left:.1f} mm unexplained" if np.isfinite(left) else said,
+            "joint_m", left, allowed, on,
+            f"{said}, which leaves {1e3 * left:.1f} mm unexplained ({1e3 * allowed:.1f} allowed)"
+            if np.isfinite(left) else said,
         )  # fmt: skip
 
     def _does_what_is_said(self, case: _Case) -> Iterator[Gate]:

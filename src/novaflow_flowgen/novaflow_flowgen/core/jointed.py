@@ -23,7 +23,7 @@ def jointed(flow: ObjectFlow, stats: dict[str, float]) -> tuple[ObjectFlow, dict
         TrackingError: POSE_SUPPORT_TOO_SMALL when the flow's points do not fix its poses.
     """
     joint = fit_joint(flow)
-    told = stats | {"joint_rms_m": joint.rms_m}
+    told = stats | {"joint_rms_m": joint.rms_m, "joint_allowed_m": joint.allowed_m}
     if not joint.on_joint:
         return replace(flow, kind=joint.kind), told
     unit = "m" if joint.kind is MotionKind.PRISMATIC else "rad"

@@ -99,10 +99,7 @@ class TabletopGrounder:
             roles[choice.thing.label] = (role, choice.score)
             if role is Role.REFERENCE and task.relation is Relation.HANG:
                 found = with_rods(found, choice.thing)
-        grounding = self.grounding(scene, task, found, roles)
-        if task.target.noun in MOVING_PARTS:
-            return with_moving_part(scene, grounding)
-        return grounding
+        return self.grounding(scene, task, found, roles)
 
     def inventory(self, view: RgbdView) -> Inventory:
         """Find everything that stands on the support in one view."""
@@ -190,7 +187,10 @@ class TabletopGrounder:
     def grounding(
         self, scene: Scene, task: TaskSpec, found: Inventory, roles: dict[int, tuple[Role, float]]
     ) -> Grounding:
-        """Label all views; `roles` says by a thing's label which part it plays, and its score."""
+        """Label all views; `roles` says by a thing's label which part it plays, and its score.
+
+        A target that is a part of something, such as a drawer, is told from the rest of it.
+        """
         T_planning_camera = scene.main.T_planning_camera
         support = plane.to_frame(found.support, T_planning_camera)
         labels = np.full(found.labels.shape, LABEL_NOTHING, np.uint8)
@@ -219,13 +219,14 @@ class TabletopGrounder:
             self._label_other_view(view, support, objects, clouds) for view in scene.views[1:]
         )
         order = {Role.TARGET: 0, Role.REFERENCE: 1, Role.OTHER: 2}
-        return Grounding(
+        grounding = Grounding(
             scene_id=scene.scene_id,
             task=task,
             support=support,
             labels=(labels, *others),
             objects=tuple(sorted(objects, key=lambda item: order[item.role])),
         )
+        return with_moving_part(scene, grounding) if task.target.noun in MOVING_PARTS else grounding
 
     def _label_other_view(
         self,

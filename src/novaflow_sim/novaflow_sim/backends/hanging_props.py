@@ -5,7 +5,6 @@ Handle and peg are rows of capsules: the hole is a hole in physics as well.
 
 from __future__ import annotations
 
-import itertools
 import math
 from typing import Any
 
@@ -19,8 +18,9 @@ from novaflow_sim.backends.props import (
     WHITE,
     add_free,
     add_mesh,
-    add_ring,
     add_texture,
+    add_tube,
+    add_vessel,
 )
 from novaflow_sim.core import mug_tree, objects, shapes, textures
 
@@ -29,9 +29,9 @@ GEOM = mujoco.mjtGeom
 
 def add_mug(spec: Any) -> None:
     """Mug with a handle that fingers, or a peg, go through."""
-    print_ = textures.printed_mug((168, 44, 36), WHITE, mug_tree.outer_wall())
+    print_ = textures.printed_mug((168, 44, 36), WHITE, mug_tree.VESSEL.outer_wall())
     add_texture(spec, "mug_print", print_)
-    wall = shapes.revolve(mug_tree.wall_profile(), 64)
+    wall = shapes.revolve(mug_tree.VESSEL.profile(), 64)
     # The handle takes its colour from the plain strip of glaze just under the rim band.
     handle = shapes.with_texture_window(
         shapes.sweep(mug_tree.handle(33), mug_tree.TUBE_RADIUS_M), (0, 0.94), (1, 0.98)
@@ -39,29 +39,8 @@ def add_mug(spec: Any) -> None:
     add_mesh(spec, "mug_mesh", shapes.join(wall, handle), smooth=False)
     body = add_free(spec, objects.MUG.name)
     body.add_geom(type=GEOM.mjGEOM_MESH, meshname="mug_mesh", material="mug_print", **LOOKS)
-    body.add_geom(
-        type=GEOM.mjGEOM_CYLINDER,
-        size=[mug_tree.FOOT_RADIUS_M, 0.003, 0],
-        pos=[0, 0, 0.003],
-        mass=0.05,
-        **TOUCH,
-    )
-    add_ring(
-        body,
-        mug_tree.RADIUS_M - mug_tree.WALL_M / 2,
-        (0.004, mug_tree.HEIGHT_M),
-        mug_tree.WALL_M,
-        count=16,
-        mass=0.12,
-    )
-    for a, b in itertools.pairwise(mug_tree.handle(13)):
-        body.add_geom(
-            type=GEOM.mjGEOM_CAPSULE,
-            fromto=[*a, *b],
-            size=[mug_tree.TUBE_RADIUS_M, 0, 0],
-            mass=0.002,
-            **TOUCH,
-        )
+    add_vessel(body, mug_tree.VESSEL, foot_kg=0.05, wall_kg=0.12)
+    add_tube(body, mug_tree.handle(13), mug_tree.TUBE_RADIUS_M, piece_kg=0.002)
 
 
 def add_tree(spec: Any) -> None:

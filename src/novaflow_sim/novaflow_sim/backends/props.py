@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from novaflow_sim.core import objects, shapes, textures
+from novaflow_sim.core.vessel import FLOOR_M, FOOT_EDGE_M, Vessel
 
 GEOM = mujoco.mjtGeom
 VISUAL_GROUP, CONTACT_GROUP = 2, 3
@@ -48,9 +49,9 @@ def add_cup(spec: Any) -> None:
     """Mug with a handle; its look is chosen by seed."""
     motif_of = {"cup_red": (176, 34, 34), "cup_blue": (38, 76, 168), "cup_green": (34, 124, 66)}
     for name, colour in motif_of.items():
-        print_ = textures.printed_mug(colour, WHITE, objects.mug_outer_wall())
+        print_ = textures.printed_mug(colour, WHITE, objects.CUP_VESSEL.outer_wall())
         add_texture(spec, name, print_)
-    body_mesh = shapes.revolve(objects.mug_profile(), 64)
+    body_mesh = shapes.revolve(objects.CUP_VESSEL.profile(), 64)
     # The handle takes its colour from the plain strip of glaze just under the rim band.
     handle = shapes.with_texture_window(
         shapes.sweep(objects.mug_handle(25), objects.HANDLE_TUBE_RADIUS_M), (0, 0.94), (1, 0.98)
@@ -64,30 +65,8 @@ def add_cup(spec: Any) -> None:
         material=objects.CUP_LOOKS[0],
         **LOOKS,
     )
-    body.add_geom(
-        type=GEOM.mjGEOM_CYLINDER,
-        size=[objects.MUG_FOOT_RADIUS_M, 0.003, 0],
-        pos=[0, 0, 0.003],
-        mass=0.06,
-        **TOUCH,
-    )
-    add_ring(
-        body,
-        objects.MUG_RADIUS_M - objects.MUG_WALL_M / 2,
-        (0.004, objects.MUG_HEIGHT_M),
-        objects.MUG_WALL_M,
-        count=16,
-        mass=0.15,
-    )
-    path = objects.mug_handle(9)
-    for a, b in itertools.pairwise(path):
-        body.add_geom(
-            type=GEOM.mjGEOM_CAPSULE,
-            fromto=[*a, *b],
-            size=[objects.HANDLE_TUBE_RADIUS_M, 0, 0],
-            mass=0.004,
-            **TOUCH,
-        )
+    add_vessel(body, objects.CUP_VESSEL, foot_kg=0.06, wall_kg=0.15)
+    add_tube(body, objects.mug_handle(9), objects.HANDLE_TUBE_RADIUS_M, piece_kg=0.004)
 
 
 def add_saucer(spec: Any) -> None:
@@ -230,6 +209,33 @@ def add_free(spec: Any, name: str) -> Any:
     body = spec.worldbody.add_body(name=name)
     body.add_freejoint(name=f"{name}_free")
     return body
+
+
+def add_vessel(body: Any, vessel: Vessel, *, foot_kg: float, wall_kg: float) -> None:
+    """Add what a round vessel is in physics: a foot, and a wall that is hollow."""
+    half = FLOOR_M / 2
+    body.add_geom(
+        type=GEOM.mjGEOM_CYLINDER,
+        size=[vessel.foot_radius_m, half, 0],
+        pos=[0, 0, half],
+        mass=foot_kg,
+        **TOUCH,
+    )
+    middle = vessel.radius_m - vessel.wall_m / 2
+    rise = (FOOT_EDGE_M, vessel.height_m)
+    add_ring(body, middle, rise, vessel.wall_m, count=16, mass=wall_kg)
+
+
+def add_tube(body: Any, path: Any, radius_m: float, *, piece_kg: float) -> None:
+    """Add capsules along a path (P, 3) [m]: a handle that things go through."""
+    for a, b in itertools.pairwise(path):
+        body.add_geom(
+            type=GEOM.mjGEOM_CAPSULE,
+            fromto=[*a, *b],
+            size=[radius_m, 0, 0],
+            mass=piece_kg,
+            **TOUCH,
+        )
 
 
 def add_ring(

@@ -22,6 +22,7 @@ from novaflow_sim.core import (
     robot_model,
     shapes,
     textures,
+    vessel,
     watering,
 )
 
@@ -41,7 +42,7 @@ SERVO_DAMPING = (180.0, 180.0, 140.0, 140.0, 60.0, 60.0, 60.0)
 _ADD_PROP = props.ADD | hanging_props.ADD | chest_prop.ADD | watering_props.ADD
 _SOURCES = (
     props, hanging_props, chest_prop, watering_props, objects, mug_tree, chest, watering,
-    robot_model, shapes, textures,
+    vessel, robot_model, shapes, textures,
 )  # fmt: skip
 
 

@@ -9,12 +9,15 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from novaflow_sim.core.vessel import Vessel
+
 Float = NDArray[np.float64]
 
 RADIUS_M = 0.035
 HEIGHT_M = 0.095
 WALL_M = 0.004
 FOOT_RADIUS_M = 0.032
+VESSEL = Vessel(RADIUS_M, HEIGHT_M, WALL_M, FOOT_RADIUS_M)
 TUBE_RADIUS_M = 0.005
 HANDLE_REACH_M = 0.041  # of the tube's middle beyond the wall's outside
 HANDLE_MIDDLE_M = 0.045  # height
@@ -31,30 +34,6 @@ PEG_HEIGHT_M = 0.140  # of its axis at the stem's axis
 PEG_RISE_RAD = float(np.radians(12.0))
 REST_BELOW_M = 0.052  # a second, shorter rod below the peg: what hangs leans against it
 REST_LENGTH_M = 0.060
-
-
-def wall_profile() -> Float:
-    """Radius and height (P, 2) [m] of the mug, from the axis under the foot to the axis inside."""
-    r, h, t = RADIUS_M, HEIGHT_M, WALL_M
-    return np.array(
-        [
-            [0.0, 0.0],
-            [FOOT_RADIUS_M, 0.0],
-            [r, 0.004],
-            [r, h - 0.0015],
-            [r - t / 2, h],
-            [r - t, h - 0.0015],
-            [r - t, 0.006],
-            [0.0, 0.006],
-        ]
-    )
-
-
-def outer_wall() -> tuple[float, float]:
-    """Fractions of the profile's length between which the outer wall lies."""
-    p = wall_profile()
-    length = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(p, axis=0), axis=1))])
-    return float(length[2] / length[-1]), float(length[3] / length[-1])
 
 
 def handle(points: int) -> Float:

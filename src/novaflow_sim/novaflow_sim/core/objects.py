@@ -10,11 +10,13 @@ from numpy.typing import NDArray
 from novaflow_core.errors import Code, PlatformError
 from novaflow_sim.core import chest, mug_tree, watering
 from novaflow_sim.core.disturbance import KINDS, NONE, PUSH, SLIP
+from novaflow_sim.core.vessel import Vessel
 
 MUG_RADIUS_M = 0.040
 MUG_HEIGHT_M = 0.095
 MUG_WALL_M = 0.004
 MUG_FOOT_RADIUS_M = 0.036
+CUP_VESSEL = Vessel(MUG_RADIUS_M, MUG_HEIGHT_M, MUG_WALL_M, MUG_FOOT_RADIUS_M)
 HANDLE_TUBE_RADIUS_M = 0.0055
 HANDLE_REACH_M = 0.036
 HANDLE_HALF_HEIGHT_M = 0.028
@@ -154,30 +156,6 @@ def refuse_disturbance(task: str, kind: str) -> None:
 
 CUP_LOOKS = ("cup_red", "cup_blue", "cup_green")
 SAUCER_LOOKS = ("saucer_white", "saucer_cream")
-
-
-def mug_profile() -> NDArray[np.float64]:
-    """Radius and height (P, 2) [m] of the mug, from the axis under the foot to the axis inside."""
-    r, h, t = MUG_RADIUS_M, MUG_HEIGHT_M, MUG_WALL_M
-    return np.array(
-        [
-            [0.0, 0.0],
-            [MUG_FOOT_RADIUS_M, 0.0],
-            [r, 0.004],
-            [r, h - 0.0015],
-            [r - t / 2, h],
-            [r - t, h - 0.0015],
-            [r - t, 0.006],
-            [0.0, 0.006],
-        ]
-    )
-
-
-def mug_outer_wall() -> tuple[float, float]:
-    """Fractions of the profile's length between which the outer wall lies."""
-    p = mug_profile()
-    length = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(p, axis=0), axis=1))])
-    return float(length[2] / length[-1]), float(length[3] / length[-1])
 
 
 def mug_handle(points: int) -> NDArray[np.float64]:

@@ -28,7 +28,7 @@ def test_tube_volume() -> None:
 @pytest.mark.parametrize(
     "mesh",
     [
-        shapes.revolve(objects.mug_profile()),
+        shapes.revolve(objects.CUP_VESSEL.profile()),
         shapes.revolve(objects.saucer_profile()),
         shapes.sweep(objects.mug_handle(20), 0.005),
         shapes.box((0.1, 0.1, 0.1), 0.0),
