@@ -48,6 +48,7 @@ from novaflow_sim.core.description import urdf
 from novaflow_sim.core.disturbance import KINDS, NONE
 from novaflow_sim.core.scoring import score
 
+_HOLD_S = 2.5  # what is poured from is held, and the scorer wants to see it held
 ROBOT = Path(__file__).resolve().parents[1] / "src/novaflow_executor/config/fr3_robotiq.yaml"
 
 
@@ -141,9 +142,12 @@ def episode(
             row["corrections"] = [c.text for c in loop.corrections]
             row["regrasps"], row["disturbed"] = loop.regrasps, cell.cell.disturbance.done
             row["track_mm"] = round(1e3 * float(np.median(eyes.errors_m)), 2)
-        cell.advance(0.5)
+        held = None
+        if (plan if chosen.open_loop else loop.plan).held:
+            held = loop.T_moved if loop.T_moved is not None else _held(planner, plan, cell)
+        cell.advance(0.5 if held is None else _HOLD_S)
         cell.on_frame = None
-        seen = observe(scene, grounding, candidate.flow, cell.capture("after"))
+        seen = observe(scene, grounding, candidate.flow, cell.capture("after"), held=held)
         row["verdict"] = seen.code.name
         if seen.code is not Code.OK:
             row["reason"] = seen.reason
@@ -158,6 +162,10 @@ def episode(
     row["wall_s"] = round(time.monotonic() - began, 1)
     cell.close()
     return row
+
+
+def _held(planner: MotionPlanner, plan: Any, cell: OfflineCell) -> Any:
+    return planner.held_motion(plan, cell.state().q)
 
 
 def main() -> int:

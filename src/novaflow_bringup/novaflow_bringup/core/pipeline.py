@@ -80,11 +80,19 @@ class Selected:
 
 @dataclass(frozen=True)
 class Executed:
-    """How a motion went: a sentence, the loop's numbers, and why the object is still held."""
+    """How a motion went.
+
+    Attributes:
+        reason: A sentence.
+        loop: The loop's numbers.
+        kept: Why the object is still held; "" where it was let go.
+        held: The stages' own record of where the gripper holds it.
+    """
 
     reason: str
     loop: dict[str, float] = field(default_factory=dict)
     kept: str = ""
+    held: object = None
 
 
 @dataclass(frozen=True)
@@ -162,7 +170,7 @@ class Stages(Protocol):
     ) -> Executed:
         """Move; tell how it went."""
 
-    def observe(self, scene: Captured, candidate: object, *, held: bool) -> Observed:
+    def observe(self, scene: Captured, candidate: object, done: Executed) -> Observed:
         """Take a fresh view and say whether the task is done."""
 
 
@@ -307,7 +315,7 @@ class Pipeline:
             record.loop = dict(done.loop)
             note(done.reason)
         with self._stage(record, "observe") as (note, _):
-            seen = stages.observe(scene, candidate, held=bool(done.kept))
+            seen = stages.observe(scene, candidate, done)
             record.evidence = dict(seen.evidence)
             if seen.code != Code.OK:
                 raise PerceptionError(seen.code, seen.reason, seen.evidence)

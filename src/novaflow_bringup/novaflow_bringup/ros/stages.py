@@ -265,12 +265,15 @@ class GraphStages:
             f"{answer.reason or 'the flow was followed'}{held}{changed}{kept}",
             {item.name: float(item.value) for item in answer.loop},
             str(answer.kept),
+            answer.moved,
         )
 
-    def observe(self, scene: Captured, candidate: object, *, held: bool) -> Observed:
+    def observe(self, scene: Captured, candidate: object, done: Executed) -> Observed:
         """Take a fresh view and say whether the task is done."""
         flow = candidate.flow  # type: ignore[attr-defined]
-        request = ObserveOutcome.Request(scene_id=scene.scene_id, flow=flow, held=held)
+        request = ObserveOutcome.Request(scene_id=scene.scene_id, flow=flow)
+        if done.kept:
+            request.held, request.held_motion = True, done.held
         answer = self._ask(
             "perception_node", self._observe, request, self._limits.observe, check=False
         )

@@ -125,7 +125,7 @@ class FakeStages:
             raise NovaflowError(Code.GRASP_MISSED, "the fingers closed on nothing")
         return Executed("followed", {"corrections": 2.0})
 
-    def observe(self, scene, candidate, *, held) -> Observed:
+    def observe(self, scene, candidate, done) -> Observed:
         self.log.append("observe")
         return Observed(self.fail.get("observe", Code.OK), "12 mm off", {"fit": 0.9})
 

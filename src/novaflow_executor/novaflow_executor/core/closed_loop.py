@@ -9,6 +9,7 @@ rest is planned from there. A grasp that missed or lost the object is followed b
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -61,6 +62,7 @@ class LoopLimits:
         stray: When an object in motion is not where it should be.
         replans: How often an object that strayed or was moved is planned for anew.
         regrasps: How often the object may be taken hold of again.
+        settles: How often something that is held at the end is brought to where it shall be.
         corridor_m: With approval: a correction in the hand by more needs a new one [m].
         corridor_rad: The same for turns [rad].
     """
@@ -74,6 +76,7 @@ class LoopLimits:
     slipped_m: float = 0.02
     replans: int = 6
     regrasps: int = 2
+    settles: int = 2
     corridor_m: float = 0.03
     corridor_rad: float = 0.35
     stray: StrayLimits = field(default_factory=StrayLimits)
@@ -139,6 +142,7 @@ class ClosedLoop:
         plan: What is being carried out now; it changes.
         corrections: What was changed, in order.
         regrasps: How often the object was taken hold of again.
+        T_moved: (4, 4) how the gripper has moved the object since capture; None before it ends.
     """
 
     def __init__(
@@ -174,6 +178,7 @@ class ClosedLoop:
         self._replans = 0
         self.corrections: list[Correction] = []
         self.regrasps = 0
+        self.T_moved: Array | None = None
         self.plan: ExecutionPlan
 
     def run(self, plan: ExecutionPlan, should_stop: Callable[[], bool] = lambda: False) -> None:
@@ -197,6 +202,8 @@ class ClosedLoop:
                     self._pull(course)
                 else:
                     self._carry(course)
+                    self._settle(course)
+                self.T_moved = self._held_now(course)
                 self._do(course, Phase.RELEASE, Phase.RETREAT)
                 return
             except GraspError as error:
@@ -254,6 +261,30 @@ class ClosedLoop:
                 course.plan.T_base_obj, now, se3.apply(course.T_start, self._middle), first
             )
 
+    def _settle(self, course: _Course) -> None:
+        """Where it stays in the gripper: see that it is where the flow ends, and bring it there.
+
+        What is turned in the fingers, or turns in them, is off by more than what is set down: it
+        has nothing to lean on.
+        """
+        last = len(course.plan.T_base_obj) - 1
+        for _ in range(self._limits.settles if course.plan.held else 0):
+            seen = self._look()
+            if seen is None:
+                return
+            wanted = course.plan.T_base_obj[last] @ course.T_start
+            if not self._moved(seen.T_moved, wanted):
+                return
+            try:
+                self._correct(course, seen, last - 1, "at the end")
+            except ExecutionError as error:
+                if error.code not in (Code.OPTIMISATION_FAILED, Code.PLAN_COLLISION):
+                    raise
+                return  # it stays where it is, and the verdict says whether that will do
+            carry = [s for s in course.plan.segments if s.phase == Phase.CARRY]
+            with contextlib.suppress(StrayedError):
+                self._run(course, carry, self._watch(self._held(course)))
+
     def _pull(self, course: _Course) -> None:
         """Follow the joint with the handle, and look whether the thing came along."""
         flow = self.task.candidate.flow
@@ -284,18 +315,18 @@ class ClosedLoop:
 
     def _held(self, course: _Course) -> Callable[[float], Array | None]:
         """Where the object is since capture when the gripper holds it as the plan says, by time."""
-        grip = se3.inverse(course.plan.grasp.T_planning_tcp) @ course.T_start
+        plan, T_start = course.plan, course.T_start
 
         def held(time_s: float) -> Array | None:
             q = self._robot.joints_at(time_s)
-            return None if q is None else np.asarray(self._planner.robot.tcp(q) @ grip)
+            return None if q is None else self._planner.held_motion(plan, q) @ T_start
 
         return held
 
     def _held_now(self, course: _Course) -> Array:
         """The same at rest, now."""
-        grip = se3.inverse(course.plan.grasp.T_planning_tcp) @ course.T_start
-        return np.asarray(self._planner.robot.tcp(self._robot.state().q) @ grip)
+        q = self._robot.state().q
+        return self._planner.held_motion(course.plan, q) @ course.T_start
 
     # --- looking ---
     def _look(self) -> Sighting | None:

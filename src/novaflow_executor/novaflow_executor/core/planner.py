@@ -365,6 +365,10 @@ class MotionPlanner:
         segments = (*self._carry(carry, grasp.width_m, split=True), *after)
         return replace(plan, grasp=grasp, segments=segments, held=held)
 
+    def held_motion(self, plan: ExecutionPlan, q: Array) -> Array:
+        """How a gripper at joints `q` (N,) has moved what it holds since the plan's step 0."""
+        return np.asarray(self.robot.tcp(q) @ se3.inverse(plan.grasp.T_planning_tcp))
+
     def put_back(self, plan: ExecutionPlan, scene: CollisionScene, q_now: Array) -> ExecutionPlan:
         """Plan the way back of an object that was kept in the gripper, to where it was taken.
 
@@ -379,7 +383,7 @@ class MotionPlanner:
         """
         scored = self._known(scene)
         middle = plan.object_points.mean(axis=0)
-        T_now = self.robot.tcp(q_now) @ se3.inverse(plan.grasp.T_planning_tcp)
+        T_now = self.held_motion(plan, q_now)
         back = plan.T_base_obj[::-1].copy()
         first = min(nearest_step(back, T_now, middle), len(back) - 2)
         back = meeting(back[first:], T_now, middle)

@@ -124,6 +124,7 @@ class ExecutorNode(NovaflowNode[ExecutorSettings]):
         finally:
             self._plans.clear()  # the arm and the scene have changed
         corrections = loop.corrections if loop is not None else []
+        moved = planner.held_motion(plan, self._driver.state().q) if loop is None else loop.T_moved
         return ExecuteFlow.Result(
             plan_hash=plan.hash,
             held=runner.held_m,
@@ -131,6 +132,7 @@ class ExecutorNode(NovaflowNode[ExecutorSettings]):
             corrections=[correction.text for correction in corrections],
             loop=_numbers(loop),
             kept=(plan if loop is None else loop.plan).held,
+            moved=convert.pose_from_matrix(np.eye(4) if moved is None else moved),
         )
 
     def _loop_of(

@@ -32,10 +32,27 @@ def validator(urdf_text, settings_path):
 
 
 @pytest.fixture
-def case(planner, validator, make_scene, block_cloud, make_candidate):
+def case(make_case):
+    return make_case(SHIFT)
+
+
+@pytest.fixture
+def lifting(make_case):
+    return make_case((0.0, 0.1, 0.2))
+
+
+@pytest.fixture
+def make_case(planner, validator, make_scene, block_cloud, make_candidate):
+    def make(shift):
+        scene = make_scene(scene_id=str(shift))  # a scene's scores serve its plans
+        return world_of(planner, validator, scene, block_cloud(yaw=0.2), shift, make_candidate)
+
+    return make
+
+
+def world_of(planner, validator, scene, cloud, shift, make_candidate):
     """A world, and what runs a loop in it."""
-    scene, cloud = make_scene(), block_cloud(yaw=0.2)
-    candidate = make_candidate(cloud, SHIFT)
+    candidate = make_candidate(cloud, shift)
     plan = planner.plan(cloud, scene, candidate, planner.home)
     world = World(planner.robot, planner.home)
 
@@ -119,6 +136,19 @@ def test_fingers_that_push_the_block_as_they_close_are_corrected_for(case):
     loop.run(case.plan)
     assert_placed(case)
     assert loop.corrections[0].shift_m == pytest.approx(0.005, abs=0.001)
+
+
+def test_what_stays_in_the_gripper_is_brought_to_where_it_shall_be(lifting):
+    """Nothing holds it but the fingers, so what slipped on the last stretch stays as it is."""
+    lifting.on("place", lambda: lifting.shift([0.006, 0.004, 0.0], 12.0))
+    loop = lifting.loop()
+    loop.run(lifting.plan)
+    assert loop.plan.held
+    assert loop.corrections[-1].why == "at the end"
+    shift, turn = away(lifting)
+    assert shift < 0.0025
+    assert turn < 1.5
+    assert np.allclose(loop.T_moved, lifting.T_moved, atol=1e-3)
 
 
 def test_a_missed_grasp_is_followed_by_another_one(case):

@@ -35,6 +35,7 @@ _LIKE = 26.0  # distance in CIELAB with lightness at half weight
 _COMMON_SHARE = 0.015  # of the rest of a view: a colour with more is not the object's alone
 _MOST_PIXELS = 1500
 _SAME_CAMERA = 1e-6
+_SEAMS = np.ones((6, 6), np.uint8)
 
 
 @dataclass(frozen=True)
@@ -184,6 +185,9 @@ class Change:
             cv2.morphologyEx(nearer.astype(np.uint8), cv2.MORPH_OPEN, np.ones((4, 4), np.uint8)) > 0
         )
         nearer &= self._alike(self.after.colour[rows, columns])
+        if self._apart is not None:
+            # Where an arm's dark parts meet its bright ones, blur makes seams of any colour.
+            nearer = cv2.morphologyEx(nearer.astype(np.uint8), cv2.MORPH_OPEN, _SEAMS) > 0
         v, u = np.nonzero(nearer)
         pixels = np.stack([u + columns.start, v + rows.start], -1)
         view = self.after.view

@@ -64,53 +64,64 @@ class Reference:
     body: Body
 
 
-def explanations(
-    model: ObjectModel,
-    body: Body,
-    expected: Float,
-    change: Change,
-    reference: Reference | None,
-    reach_m: float,
-    also: Sequence[Float] = (),
-) -> list[Explanation]:
+class Scales:
+    """Weighs motions of a target on both sides of the evidence.
+
+    Attributes:
+        model: The target in the light of now.
+        body: The target before.
+        expected: (4, 4) where it should be, `p_now = expected @ p_before`.
+        reach_m: How far from there it is looked for [m].
+        new: The view after, without what was already there.
+    """
+
+    def __init__(
+        self,
+        model: ObjectModel,
+        body: Body,
+        expected: Float,
+        change: Change,
+        reference: Reference | None,
+        reach_m: float,
+    ) -> None:
+        """Gather the evidence; what the reference may explain is not the target's to explain."""
+        self.model, self.body = model, body
+        self.expected, self.reach_m = expected, reach_m
+        centre = model.points.mean(axis=0)
+        radius = float(np.linalg.norm(model.points - centre, axis=1).max())
+        arrived = change.arrived(se3.apply(expected, centre), 1.5 * radius + reach_m)
+        if reference is not None:
+            arrived = arrived[~reference.body.explains(arrived, reference.motion)]
+        self._arrived = arrived
+        kernel = np.ones((_OLD_PLACE_PX, _OLD_PLACE_PX), np.uint8)
+        own = cv2.dilate(np.isfinite(body.depth).astype(np.uint8), kernel) > 0
+        self.new = change.after_with_past(np.asarray(own))
+
+    def weigh(self, motion: Float, fit: Fit | None = None) -> Explanation:
+        """How well a motion (4, 4) explains the view; `fit` if it is known already."""
+        share = 0.0
+        if len(self._arrived) >= _MIN_ARRIVED:
+            share = 1.0 - float(self.body.explains(self._arrived, motion).mean())
+        return Explanation(motion, fit or fit_of(self.model, motion, self.new), share)
+
+
+def explanations(scales: Scales, also: Sequence[Float] = ()) -> list[Explanation]:
     """Find motions (4, 4) near the expected one; the best explanation comes first.
 
     Args:
-        model: The target in the light of now.
-        body: The target before.
-        expected: Where it should be, `p_now = expected @ p_before`.
-        change: Between the two views.
-        reference: What it may explain is not the target's to explain.
-        reach_m: How far from the expected place is searched [m].
+        scales: What motions are weighed with.
         also: Further motions to begin from.
     """
-    centre = model.points.mean(axis=0)
-    radius = float(np.linalg.norm(model.points - centre, axis=1).max())
-    arrived = change.arrived(se3.apply(expected, centre), 1.5 * radius + reach_m)
-    if reference is not None:
-        arrived = arrived[~reference.body.explains(arrived, reference.motion)]
-    kernel = np.ones((_OLD_PLACE_PX, _OLD_PLACE_PX), np.uint8)
-    own = cv2.dilate(np.isfinite(body.depth).astype(np.uint8), kernel) > 0
-    new = change.after_with_past(np.asarray(own))
-
-    def weighed(motion: Float, fit: Fit) -> Explanation:
-        share = 0.0
-        if len(arrived) >= _MIN_ARRIVED:
-            share = 1.0 - float(body.explains(arrived, motion).mean())
-        return Explanation(motion, fit, share)
-
+    model, support = scales.model, scales.body.support
     found = [
-        weighed(motion, fit)
+        scales.weigh(motion, fit)
         for motion, fit in candidates(
-            model, expected, new, body.support, reach_m=reach_m, leans_rad=_LEANS_RAD, also=also
+            model, scales.expected, scales.new, support,
+            reach_m=scales.reach_m, leans_rad=_LEANS_RAD, also=also,
         )
-    ]
-    best = _slid(
-        max(found, key=lambda item: item.score),
-        lambda motion: weighed(motion, fit_of(model, motion, new)),
-        centre,
-        body.support,
-    )
+    ]  # fmt: skip
+    centre = model.points.mean(axis=0)
+    best = _slid(max(found, key=lambda item: item.score), scales.weigh, centre, support)
     return [best, *sorted(found, key=lambda item: -item.score)]
 
 

@@ -26,11 +26,13 @@ from novaflow_perception.core.evidence import Body, Change
 from novaflow_perception.core.explanation import (
     Explanation,
     Reference,
+    Scales,
     explanations,
     find_reference,
 )
 from novaflow_perception.core.hanging_model import hanging_model
 from novaflow_perception.core.holder import Held, look_at_holder
+from novaflow_perception.core.in_hand import near_hand
 from novaflow_perception.core.registration import Fit, NewView, ObjectModel, fit_of
 
 Float = NDArray[np.float64]
@@ -45,6 +47,8 @@ class OutcomeLimits:
     Attributes:
         min_fit: Share of the open points that must be seen where they should be.
         max_hidden: Share of the points that may be hidden.
+        max_hidden_in_hand: The same where the gripper holds it and tells where it is: what is seen
+            must agree with that then.
         max_unexplained: Share of what arrived and looks like the target that may not be it.
         max_stayed: Share that may still be seen at the old place.
         max_error_m: How far the relation or motion may be from holding [m].
@@ -59,6 +63,7 @@ class OutcomeLimits:
 
     min_fit: float = 0.6
     max_hidden: float = 0.7
+    max_hidden_in_hand: float = 0.92
     max_unexplained: float = 0.12
     max_stayed: float = 0.45
     max_error_m: float = 0.0
@@ -94,7 +99,7 @@ def observe(
     after: Scene,
     limits: OutcomeLimits | None = None,
     *,
-    held: bool = False,
+    held: Float | None = None,
 ) -> Outcome:
     """Judge a fresh scene.
 
@@ -104,8 +109,9 @@ def observe(
         flow: The flow that was followed.
         after: The same cameras' view of now.
         limits: When an outcome counts.
-        held: The gripper still holds the target and hides a part of it. The arm is new in the view
-            then, and colours of the target that are not its alone do not tell it from the arm.
+        held: (4, 4) motion of a target that the gripper still holds, as the gripper tells it; None:
+            it was let go. The arm is new in the view then: colours of the target that are not its
+            alone do not tell it from the arm, which may hide most of it.
 
     Raises:
         TrackingError: POSE_SUPPORT_TOO_SMALL when the flow holds no rigid motion.
@@ -121,10 +127,10 @@ def observe(
             np.eye(4),
             0.0,
         )
-    expected = fit_sequence(flow).poses[-1]
-    change = Change(old, NewView(after.main), seen, apart=~mask if held else None)
+    expected = fit_sequence(flow).poses[-1] if held is None else held
+    change = Change(old, NewView(after.main), seen, apart=None if held is None else ~mask)
     reference = find_reference(before, grounding, change)
-    if reference is not None:
+    if reference is not None and held is None:
         expected = reference.motion @ expected  # what was pushed took the target along
     try:
         judge = MotionJudge(
@@ -141,17 +147,29 @@ def observe(
     model = seen.lit(change.gain)
     if grounding.task.relation is Relation.HANG:
         model = hanging_model(old, mask, body, reference).lit(change.gain)
-    found = explanations(
-        model, body, expected, change, reference, limits.reach_m, judge.at_rest(expected)
-    )
+    scales = Scales(model, body, expected, change, reference, limits.reach_m)
+    found = explanations(scales, judge.at_rest(expected))
     stayed = fit_of(model, np.eye(4), change.after)
+    middle, max_hidden = model.points.mean(axis=0), limits.max_hidden
+    if held is not None and found[0].fit.hidden_share > max_hidden:
+        max_hidden = limits.max_hidden_in_hand
+        told = judge.check(held)
+        if told.error_m > limits.max_error_m:
+            return Outcome(
+                Code.OUTCOME_NOT_OBSERVED,
+                f"the arm hides {_percent(found[0].fit.hidden_share)} of the target, and by its "
+                f"joints it is {1e3 * told.error_m:.0f} mm off what was asked for: {told.reason}",
+                held,
+                found[0].fit.share,
+            )
+        found = [near_hand(held, middle, scales.weigh)]
     best = found[0].fit
-    if best.share < limits.min_fit or best.hidden_share > limits.max_hidden:
+    if best.share < limits.min_fit or best.hidden_share > max_hidden:
         return _not_found(best, stayed, limits)
     holder = None
     if judge.front is not None:
         holder = look_at_holder(before, grounding, judge.front, change)
-    return _verdict(found, stayed, reference, holder, judge, model.points.mean(axis=0), limits)
+    return _verdict(found, stayed, reference, holder, judge, middle, limits)
 
 
 def _verdict(

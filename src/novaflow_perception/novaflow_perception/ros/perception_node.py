@@ -137,7 +137,8 @@ class PerceptionNode(NovaflowNode[PerceptionSettings]):
 
         names = [view.camera for view in before.views]
         after = self._capture(names, self.settings.max_age_s)
-        outcome = observe(before, grounding, flow, after, held=bool(request.held))
+        held = conversions.pose_to_matrix(request.held_motion) if request.held else None
+        outcome = observe(before, grounding, flow, after, held=held)
         response.code, response.reason = int(outcome.code), outcome.reason
         response.motion = conversions.pose_from_matrix(outcome.motion)
         response.fit, response.scene_id_after = float(outcome.fit), after.scene_id

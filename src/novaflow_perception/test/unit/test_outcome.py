@@ -44,7 +44,9 @@ def view(solids, seed: int, error: np.ndarray | None = None):
     )
 
 
-def judge(target, other, relation, way, after, error=None, gain=(1.0, 1.0, 1.0)) -> Outcome:
+def judge(
+    target, other, relation, way, after, error=None, gain=(1.0, 1.0, 1.0), held=None
+) -> Outcome:
     """Observe `after` in another light, having followed a flow along `way`."""
     task = TaskSpec(
         "do it",
@@ -64,7 +66,7 @@ def judge(target, other, relation, way, after, error=None, gain=(1.0, 1.0, 1.0))
     seen = replace(view(after, 2, error)[0], T_planning_camera=EYE)
     lit = np.clip(seen.color * np.array(gain), 0, 255).astype(np.uint8)
     later = Scene("after", "base", (replace(seen, color=lit),))
-    outcome = observe(scene, grounding, flow, later)
+    outcome = observe(scene, grounding, flow, later, held=held)
     assert any(c.isdigit() for c in outcome.reason)
     return outcome
 
@@ -235,3 +237,31 @@ def test_lifting_is_seen_while_the_gripper_holds_it() -> None:
     assert lift(shift([0.0, 0.01, 0.115])).code is Code.OK
     assert lift(np.eye(4)).code in FAILURES
     assert lift(shift([0.05, 0.03, 0.0])).code in FAILURES
+
+
+HIDES_MOST = Solid((0.03, 0.16, 0.16), colour=(90, 90, 90), texture=8).at(0.66, 0.1, 0.10)
+RAISED = CUP.moved(shift(UPWARD))
+
+
+def lifted(after, held) -> Outcome:
+    return judge(CUP, PLATE, None, UPWARD, {"plate": PLATE, "arm": HIDES_MOST, **after}, held=held)
+
+
+def test_where_the_arm_hides_most_the_hand_and_what_is_seen_must_agree() -> None:
+    near = shift([0.002, -0.003, 0.121], (0.03, 0.0, 0.0))
+    assert lifted({"cup": RAISED}, None).code in FAILURES
+    done = lifted({"cup": RAISED}, near)
+    assert done.code is Code.OK, done.reason
+    middle = np.array([0.6, 0.1, 0.05])
+    assert np.linalg.norm(se3.apply(done.motion, middle) - middle - UPWARD) < 0.010
+
+
+@pytest.mark.parametrize("slipped", [(0.0, 0.03, 0.0), (0.0, 0.0, -0.035), (0.0, -0.05, 0.0)])
+def test_what_slipped_in_a_hand_that_hides_it_is_no_success(slipped) -> None:
+    cup = CUP.moved(shift(np.array(UPWARD) + slipped))
+    assert lifted({"cup": cup}, shift(UPWARD)).code in FAILURES
+
+
+def test_a_hand_that_did_not_lift_it_is_believed_where_it_hides_it() -> None:
+    low = lifted({"cup": RAISED}, shift([0.0, 0.0, 0.01]))
+    assert low.code in FAILURES

@@ -34,6 +34,11 @@ CAMERA_FOVY_DEG = 58.0
 CAMERA_POSITION_M = (0.97, 0.15, 0.56)
 CAMERA_TARGET_M = (0.44, 0.0, 0.06)
 
+# A post-processing of friction without which what is held turns in the fingers by up to 1 deg/s,
+# however hard they squeeze: docs/decisions/held-things-stay.md.
+NOSLIP_ITERATIONS = 2
+PAD_CONDIM = 4  # rubber pads resist twisting; the model's own are points
+
 # Stiffness [Nm/rad], damping [Nm s/rad] of the joint servos: about critical for the arm's inertia.
 SERVO_STIFFNESS = (4500.0, 4500.0, 3500.0, 3500.0, 2000.0, 2000.0, 2000.0)
 SERVO_DAMPING = (180.0, 180.0, 140.0, 140.0, 60.0, 60.0, 60.0)
@@ -70,6 +75,7 @@ def build(task: str) -> Any:
     # Here, as attaching discards the gripper file's own options. Without them held things creep.
     option.cone = mujoco.mjtCone.mjCONE_ELLIPTIC
     option.impratio = 10.0
+    option.noslip_iterations = NOSLIP_ITERATIONS
     _add_looks(spec)
     _add_room(spec)
     camera = spec.worldbody.add_camera(name=CAMERA_NAME, pos=list(CAMERA_POSITION_M))
@@ -164,6 +170,9 @@ def _add_gripper(spec: Any) -> None:
     # The fingers of the model close along its base_mount's x; the site carries the mounting yaw.
     yaw = robot_model.MOUNT_YAW_RAD
     site.quat = [math.cos(yaw / 2), 0, 0, math.sin(yaw / 2)]
+    for geom in gripper.geoms:
+        if "pad" in geom.name:
+            geom.condim = PAD_CONDIM
     spec.attach(gripper, prefix="gripper/", site=site)
     for body in spec.bodies:
         if body.name.startswith(("fr3_", "gripper/")):

@@ -135,6 +135,25 @@ def test_pick_hold_stop_and_place(
     assert verdict.success, (verdict.failed, verdict.numbers)
 
 
+def test_what_is_held_beside_its_middle_does_not_creep() -> None:
+    cell = Cell("insert", 1000)
+    cell.advance(200)
+    block = objects.TASKS["insert"].target.name
+    target = cell.truth().poses[block]
+    offset, yaw = block_grasp(target)
+    beside = 0.009 * np.array([-np.sin(yaw), np.cos(yaw), 0.0])
+    pick, up = target[:3, 3] + offset + beside, np.array([0.0, 0.0, 0.13])
+    move(cell, pick + up, yaw, 2.0)
+    move(cell, pick, yaw, 1.5)
+    assert close(cell, robot.GRIPPER_CLOSED_RAD) == GripOutcome.STALLED
+    move(cell, pick + up, yaw, 1.5)
+    cell.advance(250)
+    held = in_hand(cell, block)
+    cell.advance(4000)
+    turned = np.linalg.norm(log_so3(held[:3, :3].T @ in_hand(cell, block)[:3, :3]))
+    assert np.degrees(turned) < 0.1  # in 8 s
+
+
 def stop_from_full_swing(cell: Cell) -> None:
     """Cancel a swing of the first joint in mid-course, within the limit, and go back."""
     q = cell.arm.command.position
