@@ -119,9 +119,11 @@ class CollisionScene:
         planning_frame: Frame of the plane and the boxes.
         support: Plane that the objects stand on.
         boxes: The other objects; not the target.
+        eyes: Where the cameras are (3,) [m]: what is moved should stay in sight of one.
     """
 
     scene_id: str
     planning_frame: str
     support: Plane
     boxes: tuple[Box, ...]
+    eyes: tuple[NDArray[np.float64], ...] = ()

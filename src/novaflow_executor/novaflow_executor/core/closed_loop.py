@@ -63,6 +63,7 @@ class LoopLimits:
         replans: How often an object that strayed or was moved is planned for anew.
         regrasps: How often the object may be taken hold of again.
         settles: How often something that is held at the end is brought to where it shall be.
+        settle_m: Seen farther from where the gripper has it, it is not [m].
         corridor_m: With approval: a correction in the hand by more needs a new one [m].
         corridor_rad: The same for turns [rad].
     """
@@ -77,6 +78,7 @@ class LoopLimits:
     replans: int = 6
     regrasps: int = 2
     settles: int = 2
+    settle_m: float = 0.012
     corridor_m: float = 0.03
     corridor_rad: float = 0.35
     stray: StrayLimits = field(default_factory=StrayLimits)
@@ -273,8 +275,9 @@ class ClosedLoop:
             if seen is None:
                 return
             wanted = course.plan.T_base_obj[last] @ course.T_start
-            if not self._moved(seen.T_moved, wanted):
-                return
+            slipped, _ = self._apart(seen.T_moved, self._held_now(course))
+            if not self._moved(seen.T_moved, wanted) or slipped > self._limits.settle_m:
+                return  # so much, at rest, is an eye that errs: the hand hides most of it here
             try:
                 self._correct(course, seen, last - 1, "at the end")
             except ExecutionError as error:

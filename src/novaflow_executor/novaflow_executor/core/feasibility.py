@@ -26,10 +26,14 @@ from novaflow_executor.core.making_room import making_room
 from novaflow_executor.core.motion import FollowProblem, FollowSolution, FollowWeights, MotionSolver
 from novaflow_executor.core.on_joint import is_on_joint
 from novaflow_executor.core.robot import RobotModel
+from novaflow_executor.core.visibility import Sightlines
 
 Array = NDArray[np.float64]
 
 START_OFF_RAD = 0.1  # a path that begins farther from where the arm stands would jump there
+LEVER_M = 0.03  # of an object's weight about the closing axis
+UNSEEN = 0.35  # what a grasp is worth that hides the object, against one that leaves it in sight
+_SIGHT_STEPS = 5
 CORRECTION_SLACK_M = 0.003  # a few millimetres of correction may use up a part of the margin
 
 
@@ -131,6 +135,8 @@ class FeasibilityCheck:
         sphere_radius_m: Their radius.
         limits: When a pair counts as feasible.
         fits: Motions (4, 4) of the object after which it fits into its reference exactly.
+        seen: (N, 3) of the object as the cameras saw it [m]; None where sight does not matter.
+        borne: Whether the gripper bears the object's weight: what moves on a joint, the joint does.
     """
 
     def __init__(
@@ -142,8 +148,14 @@ class FeasibilityCheck:
         sphere_radius_m: float,
         limits: FeasibilityLimits,
         fits: Sequence[Array] = (),
+        seen: Array | None = None,
+        *,
+        borne: bool = True,
     ) -> None:
         """Keep what is shared by all candidates."""
+        eyes = () if seen is None else scene.eyes
+        self._borne = borne
+        self._sight = Sightlines(robot, np.zeros((0, 3)) if seen is None else seen, eyes)
         self._fits = tuple(fits)
         self.robot, self.solver, self.scene, self.limits = robot, solver, scene, limits
         self._spheres, self._radius = spheres, sphere_radius_m
@@ -360,10 +372,13 @@ class FeasibilityCheck:
         comfort = self._comfort(q)
         usable = [i for i in range(len(starts)) if reached[i] and clear[i] >= 0]
         travel = np.array([np.abs(q[i] - s.q).max() for i, s in enumerate(starts)])
+        both = np.stack([[s.q for s in starts], q], axis=1)
+        kept = self._kept([s.grasp for s in starts], both, motion.poses[[0, -1]])
         value = {
             i: starts[i].grasp.score
             * np.sqrt(starts[i].comfort * comfort[i])
             * np.exp(-travel[i] / 4.0)
+            * kept[i]
             for i in usable
         }
         return [(starts[i], q[i]) for i in sorted(usable, key=lambda i: -value[i])]
@@ -388,7 +403,10 @@ class FeasibilityCheck:
             elif not self._follows(solution):
                 tally.path_off += 1
             else:
-                out.append(FeasiblePair(start, motion, solution, self._value(start, solution)))
+                some = np.linspace(0, len(solution.q) - 1, _SIGHT_STEPS).astype(int)
+                kept = self._kept([start.grasp], solution.q[None, some], motion.poses[some])
+                value = self._value(start, solution) * float(kept[0])
+                out.append(FeasiblePair(start, motion, solution, value))
         return out
 
     def _follows(self, solution: FollowSolution) -> bool:
@@ -412,6 +430,27 @@ class FeasibilityCheck:
             * (0.7 + 0.3 * room)
             * track
         )
+
+    def _kept(self, grasps: Sequence[Grasp], q: Array, poses: Array) -> Array:
+        """0..1 (B,): does the object stay as it is between the pads, and in sight, on its way?
+
+        Args:
+            grasps: B of them.
+            q: (B, T, N) joints.
+            poses: (T, 4, 4) motion of the object.
+        """
+        tcp = poses @ np.stack([grasp.T_planning_tcp for grasp in grasps])[:, None]
+        weight = poses[:, :3, :3] @ self._spheres.mean(axis=0) + poses[:, :3, 3] - tcp[..., :3, 3]
+        # Weight beside the closing axis turns the object between the pads; along it, it cannot.
+        arm = np.cross(weight, self.scene.support.normal)
+        lever = np.abs(np.einsum("bti,bti->bt", arm, tcp[..., :3, 0])).max(axis=1)
+        steady = np.exp(-((lever / LEVER_M) ** 2)) if self._borne else np.ones(len(grasps))
+        moved = np.broadcast_to(poses, tcp.shape).reshape(-1, 4, 4)
+        width = max(grasp.width_m for grasp in grasps)
+        seen = self._sight.open_share(q.reshape(-1, q.shape[-1]), moved, width)
+        seen = seen.reshape(len(grasps), -1)
+        sight = 0.5 * (seen.min(axis=1) + seen.mean(axis=1))
+        return np.asarray(steady * (UNSEEN + (1.0 - UNSEEN) * sight))
 
     def _clearances(self, grasps: Sequence[Grasp], q: Array) -> Array:
         out = np.zeros(len(grasps))

@@ -234,6 +234,8 @@ class MotionPlanner:
             SPHERE_SPACING_M / 2,
             self.settings.feasibility,
             fits,
+            np.asarray(target_points, float),
+            borne=not on_joint,
         )
         if should_stop():
             raise PlatformError(Code.CANCELLED, "scoring was cancelled before the first candidate")

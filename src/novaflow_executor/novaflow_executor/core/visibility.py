@@ -11,7 +11,6 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from novaflow_core import se3
 from novaflow_executor.core.distances import segment_segment
 from novaflow_executor.core.robot import RobotModel
 
@@ -50,7 +49,7 @@ class Sightlines:
         turn, at = rotation[:, frame], origin[:, frame]
         ends_a = at + np.einsum("scij,cj->sci", turn, a)
         ends_b = at + np.einsum("scij,cj->sci", turn, b)
-        points = se3.apply(T_moved, self._points)  # (S, P, 3)
+        points = self._points @ np.swapaxes(T_moved[:, :3, :3], 1, 2) + T_moved[:, None, :3, 3]
         shape = (len(q), points.shape[1], len(frame), 3)
         shares = []
         for eye in self._eyes:

@@ -70,7 +70,10 @@ def collision_scene(scene: Scene, grounding: Grounding) -> CollisionScene:
             continue
         boxes.append(box_of_corners(f"{item.role.value}_{counts[item.role]}", item.corners))
         counts[item.role] += 1
-    return CollisionScene(scene.scene_id, scene.planning_frame, grounding.support, tuple(boxes))
+    eyes = tuple(view.T_planning_camera[:3, 3] for view in scene.views)
+    return CollisionScene(
+        scene.scene_id, scene.planning_frame, grounding.support, tuple(boxes), eyes
+    )
 
 
 def centre_of(item: GroundedObject) -> Array:

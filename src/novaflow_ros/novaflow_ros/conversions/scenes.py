@@ -170,6 +170,7 @@ def collision_scene_to_msg(scene: CollisionScene, stamp_ns: int = 0) -> nf.Colli
         Vector3(x=float(s[0]), y=float(s[1]), z=float(s[2]))
         for s in (box.size for box in scene.boxes)
     ]
+    out.eyes = [Point(x=float(e[0]), y=float(e[1]), z=float(e[2])) for e in scene.eyes]
     return out
 
 
@@ -189,5 +190,9 @@ def collision_scene_from_msg(message: nf.CollisionScene) -> CollisionScene:
         for name, pose, size in zip(message.names, message.poses, message.sizes, strict=True)
     )
     return CollisionScene(
-        message.scene_id, message.header.frame_id, plane_from_msg(message.support), boxes
+        message.scene_id,
+        message.header.frame_id,
+        plane_from_msg(message.support),
+        boxes,
+        tuple(np.array([eye.x, eye.y, eye.z]) for eye in message.eyes),
     )

@@ -186,11 +186,13 @@ def test_grounding() -> None:
 
 def test_collision_scene() -> None:
     boxes = (Box("other_1", T_EXAMPLE, np.array([0.1, 0.2, 0.3])),)
-    scene = CollisionScene("s1", "base", Plane(np.array([0, 0, 1.0]), 0.0), boxes)
+    eyes = (np.array([0.9, 0.1, 0.5]), np.array([0.0, 1.0, 0.7]))
+    scene = CollisionScene("s1", "base", Plane(np.array([0, 0, 1.0]), 0.0), boxes, eyes)
     back = cv.collision_scene_from_msg(over_the_wire(cv.collision_scene_to_msg(scene, 7)))
     assert (back.scene_id, back.planning_frame, back.boxes[0].name) == ("s1", "base", "other_1")
     np.testing.assert_allclose(back.boxes[0].T_planning_box, T_EXAMPLE, atol=1e-12)
     np.testing.assert_array_equal(back.boxes[0].size, [0.1, 0.2, 0.3])
+    np.testing.assert_array_equal(back.eyes, eyes)
 
 
 def test_flow_and_candidate() -> None:
