@@ -53,6 +53,7 @@ ShouldStop = Callable[[], bool]
 
 SPHERE_SPACING_M = 0.02
 TARGET_BOX = "target"
+SAME_JOINTS_RAD = 0.01
 PUT_BACK_HEIGHT_M = 0.002  # nothing is pressed into its support
 
 
@@ -457,9 +458,12 @@ class MotionPlanner:
         self._assembled_from = scored
         grasp, gripper = pair.start.grasp, self.robot.settings.gripper
         opening = grasp.width_m
-        carry, descent = pair.solution.q, pair.start.descent.copy()
-        # The optimiser leaves the start by a fraction of a millimetre: the descent ends there too.
-        descent[-1] = carry[0]
+        carry, descent = pair.solution.q, self._descent(pair, scored.check)
+        if descent is None:
+            descent = pair.start.descent
+            wanted = pair.motion.poses @ grasp.T_planning_tcp
+            carry = scored.check.follow(wanted, grasp, descent[-1], carry[-1])
+        carry[0] = descent[-1]
         before = scored.scene_with_target(scene, None)
         free = self.free(CollisionModel(self.robot, before, opening), q_now, descent[0], "approach")
         s = self.settings
@@ -486,6 +490,23 @@ class MotionPlanner:
             carry[0],
             held,
         )
+
+    def _descent(self, pair: FeasiblePair, check: FeasibilityCheck) -> Array | None:
+        """The straight way (M, N) to where the flow's solution begins; None where there is none.
+
+        The optimiser holds a start by its pose alone: its joints may be others than those that
+        reached the grasp first, and a descent that ended in a leap to them would not be straight.
+        """
+        q, start = pair.solution.q[0], pair.start
+        if float(np.abs(q - start.q).max()) < SAME_JOINTS_RAD:
+            return np.concatenate([start.descent[:-1], q[None]])
+        T_base_tcp = self.robot.tcp(q)
+        back = -self.settings.feasibility.standoff_m * T_base_tcp[:3, 2]
+        path = straight(self.robot, q, T_base_tcp, back)
+        if path is None:
+            return None
+        clear = self.solver.clearance(check.model(start.grasp.width_m), path).min()
+        return path[::-1] if clear >= 0.0 else None
 
     def _pull(self, q: Array, opening: float) -> tuple[Segment, ...]:
         """Follow a joint path (T, N) with something that moves on a joint: slowly, in one go."""

@@ -296,3 +296,25 @@ def test_a_flow_through_an_obstacle_is_carried_over_it(
     assert "over what is in the way" in record.reason
     plan = planner.plan(cloud, way, candidate, planner.home)
     validator.check(plan, planner.home, way)
+
+
+def test_the_descent_is_straight_down_to_where_the_carry_begins(
+    planner, make_scene, cup_cloud, block_cloud, make_candidate
+):
+    """The optimiser may begin the carry with other joints than those that reached the grasp."""
+    for cloud, yaw in ((cup_cloud(), 1.2), (block_cloud(yaw=0.4), -1.5), (block_cloud(), 2.5)):
+        scene = make_scene(scene_id=str(yaw))
+        candidate = make_candidate(cloud, (-0.05, 0.2, 0.0), yaw=yaw)
+        (record,) = planner.score(cloud, scene, [candidate], planner.home)
+        if record.code is not Code.OK:
+            continue
+        plan = planner.plan(cloud, scene, candidate, planner.home)
+        descend = next(s for s in plan.segments if s.name == "descend")
+        q = descend.trajectory.position
+        tcp = planner.robot.tcp(q)[:, :3, 3]
+        way = tcp[-1] - tcp[0]
+        aside = np.cross(tcp - tcp[0], way / np.linalg.norm(way))
+        assert np.linalg.norm(aside, axis=1).max() < 0.001
+        carry = next(s for s in plan.segments if s.name == "carry")
+        np.testing.assert_allclose(q[-1], carry.trajectory.position[0], atol=1e-6)
+        assert np.abs(np.diff(q, axis=0)).max() < 0.1
