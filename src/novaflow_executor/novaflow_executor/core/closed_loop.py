@@ -4,7 +4,8 @@ The object is seen by a tracker while the arm moves. Before the grasp, a plan is
 object has been moved. Once it is held, the pose of the object against the gripper is measured
 rather than assumed, in the hand and again just before the end of the flow, where it matters most.
 While the arm moves, an object that is not where the gripper should have it stops the arm, and the
-rest is planned from there. A grasp that missed or lost the object is followed by another one.
+rest is planned from there. What caught on something is lifted off it and let down again. A grasp
+that missed or lost the object is followed by another one.
 """
 
 from __future__ import annotations
@@ -45,6 +46,7 @@ from novaflow_executor.core.sight import (
 )
 
 Array = NDArray[np.float64]
+_NO_WAY_ON = (Code.OPTIMISATION_FAILED, Code.PLAN_COLLISION)
 
 
 @dataclass(frozen=True)
@@ -62,6 +64,10 @@ class LoopLimits:
         stray: When an object in motion is not where it should be.
         replans: How often an object that strayed or was moved is planned for anew.
         regrasps: How often the object may be taken hold of again.
+        lifts: How often what caught on something is lifted off it and let down again.
+        lift_m: How high [m].
+        arrived_m: What is farther from where the flow ends is not let go there [m].
+        arrived_rad: The same for turns [rad].
         settles: How often something that is held at the end is brought to where it shall be.
         settle_m: Seen farther from where the gripper has it, it is not [m].
         corridor_m: With approval: a correction in the hand by more needs a new one [m].
@@ -77,6 +83,10 @@ class LoopLimits:
     slipped_m: float = 0.02
     replans: int = 6
     regrasps: int = 2
+    lifts: int = 2
+    lift_m: float = 0.03
+    arrived_m: float = 0.006
+    arrived_rad: float = 0.10
     settles: int = 2
     settle_m: float = 0.012
     corridor_m: float = 0.03
@@ -177,7 +187,7 @@ class ClosedLoop:
         self.task, self._middle = task, task.points.mean(axis=0)
         self._should_stop: Callable[[], bool] = lambda: False
         self._failed: list[Array] = []  # TCP poses of failed grasps, about the object at capture
-        self._replans = 0
+        self._replans = self._lifts = 0
         self.corrections: list[Correction] = []
         self.regrasps = 0
         self.T_moved: Array | None = None
@@ -239,10 +249,19 @@ class ClosedLoop:
             return
 
     def _carry(self, course: _Course) -> None:
-        """Follow the flow; what is seen in the hand decides where the gripper goes."""
+        """Follow the flow; what is seen in the hand decides where the gripper goes.
+
+        What caught on something on its way down is lifted off and let down again.
+        """
         first, why = 0, "in the hand"
         while True:
-            self._correct(course, self._look(), first, why)
+            try:
+                self._correct(course, self._look(), first, why)
+            except ExecutionError as error:
+                if error.code not in _NO_WAY_ON or not self._lift_off(course):
+                    raise
+                first, why = self._step_now(course, 0), "lifted off"
+                continue
             carry = [s for s in course.plan.segments if s.phase == Phase.CARRY]
             held = self._held(course)
             try:
@@ -252,16 +271,43 @@ class ClosedLoop:
                 why = "strayed in the hand"
             else:
                 if len(carry) == 1:
-                    return
+                    if self._arrived(course) or not self._lift_off(course):
+                        return
+                    first, why = self._step_now(course, 0), "lifted off"
+                    continue
                 course.plan = self.plan = replace(
                     course.plan,
                     segments=tuple(s for s in course.plan.segments if s is not carry[0]),
                 )
                 why = "before placing"
-            now = self._held_now(course) @ se3.inverse(course.T_start)
-            first = nearest_step(
-                course.plan.T_base_obj, now, se3.apply(course.T_start, self._middle), first
-            )
+            first = self._step_now(course, first)
+
+    def _step_now(self, course: _Course, first: int) -> int:
+        """Step of the flow, not before `first`, that the object is nearest to."""
+        now = self._held_now(course) @ se3.inverse(course.T_start)
+        middle = se3.apply(course.T_start, self._middle)
+        return nearest_step(course.plan.T_base_obj, now, middle, first)
+
+    def _arrived(self, course: _Course) -> bool:
+        """Whether what is about to be let go is where the flow ends; unseen, it counts as there."""
+        if course.plan.held or self._lifts >= self._limits.lifts:
+            return True
+        seen = self._look()
+        if seen is None:
+            return True
+        shift, turn = self._apart(seen.T_moved, course.plan.T_base_obj[-1] @ course.T_start)
+        return shift <= self._limits.arrived_m and turn <= self._limits.arrived_rad
+
+    def _lift_off(self, course: _Course) -> bool:
+        """Raise the object off what it caught on; False where that was done often enough."""
+        if self._lifts >= self._limits.lifts:
+            return False
+        self._lifts += 1
+        up = self._planner.lift_off(
+            course.plan, self.task.scene, self._robot.state().q, self._limits.lift_m
+        )
+        self._runner.run(up)
+        return True
 
     def _settle(self, course: _Course) -> None:
         """Where it stays in the gripper: see that it is where the flow ends, and bring it there.
@@ -281,7 +327,7 @@ class ClosedLoop:
             try:
                 self._correct(course, seen, last - 1, "at the end")
             except ExecutionError as error:
-                if error.code not in (Code.OPTIMISATION_FAILED, Code.PLAN_COLLISION):
+                if error.code not in _NO_WAY_ON:
                     raise
                 return  # it stays where it is, and the verdict says whether that will do
             carry = [s for s in course.plan.segments if s.phase == Phase.CARRY]

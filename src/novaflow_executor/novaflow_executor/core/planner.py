@@ -54,6 +54,7 @@ ShouldStop = Callable[[], bool]
 SPHERE_SPACING_M = 0.02
 TARGET_BOX = "target"
 SAME_JOINTS_RAD = 0.01
+CLOSER_M = 0.001
 PUT_BACK_HEIGHT_M = 0.002  # nothing is pressed into its support
 
 
@@ -367,6 +368,28 @@ class MotionPlanner:
         held, after = self._after(scored, scene, carry[-1], grasp.width_m, plan.T_base_obj[-1])
         segments = (*self._carry(carry, grasp.width_m, split=True), *after)
         return replace(plan, grasp=grasp, segments=segments, held=held)
+
+    def lift_off(
+        self, plan: ExecutionPlan, scene: CollisionScene, q_now: Array, height_m: float
+    ) -> ExecutionPlan:
+        """Plan to raise what is held straight off what it caught on, by `height_m`.
+
+        Raises:
+            ExecutionError: APPROACH_NOT_FOUND where that leads into something.
+        """
+        scored = self._known(scene)
+        path = straight(self.robot, q_now, self.robot.tcp(q_now), height_m * scene.support.normal)
+        if path is not None:
+            clear = self.solver.clearance(scored.check.carrying(plan.grasp), path)
+            # Where it stands it may touch what it caught on; from there it only gets better.
+            if clear.min() < min(float(clear[0]), 0.0) - CLOSER_M:
+                path = None
+        if path is None:
+            raise ExecutionError(
+                Code.APPROACH_NOT_FOUND,
+                f"what is held cannot be raised by {1e3 * height_m:.0f} mm to let it down again",
+            )
+        return replace(plan, segments=self._carry(path, plan.grasp.width_m, name="lift off"))
 
     def held_motion(self, plan: ExecutionPlan, q: Array) -> Array:
         """How a gripper at joints `q` (N,) has moved what it holds since the plan's step 0."""

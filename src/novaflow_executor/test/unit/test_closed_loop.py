@@ -122,6 +122,31 @@ def test_a_block_that_slips_in_the_fingers_still_ends_where_it_should(case, segm
     assert any(c.shift_m > 0.01 for c in loop.corrections)
 
 
+@pytest.mark.parametrize(
+    ("metres", "turn_deg"), [((0.0, 0.0, 0.009), 0.0), ((0.007, 0.0, 0.005), 7.0)]
+)
+def test_a_block_that_caught_on_the_rim_is_lifted_off_and_let_down_again(case, metres, turn_deg):
+    """Too little for the watch, too much to let go."""
+    case.on("place", lambda: case.shift(metres, turn_deg))
+    loop = case.loop()
+    loop.run(case.plan)
+    assert_placed(case)
+    assert "lift off" in case.sent
+    assert "lifted off" in [c.why for c in loop.corrections]
+
+
+def test_what_catches_again_and_again_is_let_go_at_last(case):
+    def catch():
+        case.shift([0.0, 0.0, 0.009])
+        case.on("place", catch)
+
+    case.on("place", catch)
+    loop = case.loop()
+    loop.run(case.plan)
+    assert case.sent.count("lift off") == 2
+    assert case.sent[-1] == "return"
+
+
 def test_fingers_that_push_the_block_as_they_close_are_corrected_for(case):
     closed = case.move_gripper
 
@@ -184,8 +209,11 @@ def test_a_block_that_strays_again_and_again_ends_the_goal(case):
         case.on("place", slip)
 
     case.on("carry", slip)
-    _, error = failure(case)
-    assert error.code in (Code.OPTIMISATION_FAILED, Code.PLAN_COLLISION)
+    loop, error = failure(case)
+    # Out of ways on, or out of the fingers by then: it ends, and is not lifted off for ever.
+    assert error.code in (Code.OPTIMISATION_FAILED, Code.PLAN_COLLISION, Code.GRASP_LOST)
+    assert case.sent.count("lift off") <= 2
+    assert len(loop.corrections) < 12
     assert not case.moving
 
 
