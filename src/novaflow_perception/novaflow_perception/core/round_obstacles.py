@@ -22,6 +22,7 @@ Array = NDArray[np.float64]
 HAIR_M = 1e-6  # rounding must not leave a point outside
 ON_SURFACE_M = 0.003  # depth noise
 ON_SURFACE_SHARE = 0.75  # of the points of a thing whose shape is known
+SEEN_TOP = 0.9  # share of its height up to which a ball is seen at least
 FEW = 3000  # points that a shape is chosen by; its size is that which all of them need
 STEPS = 31
 
@@ -96,6 +97,8 @@ def resting_ball(name: str, points: Array, support: Plane, margin: Margin) -> Sp
     reach = float(margin.least(np.linalg.norm(local - found, axis=1)))
     if reach > own + ON_SURFACE_M + margin.distance_m:
         return None  # something sticks out of it
+    if float(np.percentile(local[:, 2], 99)) < SEEN_TOP * 2 * own:
+        return None  # a dish is the bottom of a ball, and as little as that is known of it
     centre = found[:2] @ support.basis() + (own - support.offset) * support.normal
     return Sphere(name, centre, max(reach, own))
 

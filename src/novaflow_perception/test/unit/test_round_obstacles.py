@@ -54,6 +54,17 @@ def bottle(rng):
     return np.r_[body[0], neck[0][above]], np.r_[body[1], neck[1][above]]
 
 
+def dish(rng):
+    """The lowest 15 mm of a ball of 170 mm radius, seen from inside: a saucer."""
+    points, normal = ball(rng, 0.17)
+    keep = points[:, 2] < 0.015
+    while keep.sum() < 2000:
+        more, inward = ball(rng, 0.17)
+        points, normal = np.r_[points, more], np.r_[normal, inward]
+        keep = points[:, 2] < 0.015
+    return points[keep], -normal[keep]
+
+
 def block(rng, *size):
     points, face = rng.uniform(-1, 1, (COUNT, 3)), rng.integers(0, 3, COUNT)
     sign, row = rng.choice([-1.0, 1.0], COUNT), np.arange(COUNT)
@@ -79,6 +90,7 @@ THINGS = {
     "pen": (lambda rng: lying(rng, 0.006, 0.15, 1.0), Box),
     "cup": (lambda rng: cylinder(rng, 0.04, 0.095), Box),
     "saucer": (lambda rng: cylinder(rng, 0.08, 0.016), Box),
+    "dish": (dish, Box),
     "cube": (lambda rng: block(rng, 0.05, 0.05, 0.05), Box),
     "carton": (lambda rng: block(rng, 0.06, 0.09, 0.2), Box),
     "stick": (lambda rng: block(rng, 0.012, 0.1, 0.012), Box),
