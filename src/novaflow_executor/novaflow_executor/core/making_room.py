@@ -61,7 +61,7 @@ def _drawn_back(
         away -= (away @ normal) * normal
         length = float(np.linalg.norm(away))
         level = away / length if length > 1e-9 else scene.support.basis()[0]
-        shrink = min(missing, out.radius - least)  # half by the radius, half by moving: at least
+        shrink = min(missing, 2 * (out.radius - least))  # half by the radius, half by moving
         step = shrink * level / 2
         out = Capsule(out.name, out.a + step, out.b + step, out.radius - shrink / 2)
     if isinstance(item, Sphere):
