@@ -18,10 +18,11 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "src" / "novaflow_executor" /
 import fr3_description
 
 from novaflow_core import se3
-from novaflow_core.grounding import Box, CollisionScene
+from novaflow_core.grounding import CollisionScene
+from novaflow_core.obstacles import Box, Capsule, Sphere
 from novaflow_core.scene import Plane
 from novaflow_executor.core import ik
-from novaflow_executor.core.collision import Capsule, Carried, CollisionModel
+from novaflow_executor.core.collision import Carried, CollisionModel
 from novaflow_executor.core.motion import FollowProblem
 from novaflow_executor.core.robot import RobotModel
 from novaflow_executor.core.robot_settings import load_robot_settings
@@ -74,9 +75,8 @@ def make_case(robot: RobotModel, seed: int, steps: int) -> Case:
         ends = ik.solve(robot, np.concatenate([poses[[0, -1]], moved[[0, -1]]]), seeds=4)
         if ends.found.all():
             break
-    collision = CollisionModel(
-        robot, *_surroundings(rng, place[steps // 2], cluttered=bool(seed % 2))
-    )
+    scene = _surroundings(rng, place[steps // 2], cluttered=bool(seed % 2))
+    collision = CollisionModel(robot, scene, OPENING_M)
     q = ends.q
     return Case(
         FollowProblem(poses, q[0], q[1], collision),
@@ -84,8 +84,8 @@ def make_case(robot: RobotModel, seed: int, steps: int) -> Case:
     )
 
 
-def _surroundings(rng: np.random.Generator, middle: Array, *, cluttered: bool) -> tuple:
-    """Scene, opening, held object, ignored names and further obstacles of `CollisionModel`."""
+def _surroundings(rng: np.random.Generator, middle: Array, *, cluttered: bool) -> CollisionScene:
+    """What stands around the arm; out of its reach where not cluttered."""
     away = 0.0 if cluttered else 3.0
     height = middle[2] - rng.uniform(0.0, 0.06)
     spot = [middle[0] + rng.uniform(-0.06, 0.1) + away, rng.uniform(-0.1, 0.1), height / 2]
@@ -97,12 +97,12 @@ def _surroundings(rng: np.random.Generator, middle: Array, *, cluttered: bool) -
     )  # fmt: skip
     foot = np.array([rng.uniform(0.2, 0.3) + away, 0.36, 0.0])
     ball = np.array([0.22 + away, rng.uniform(-0.3, -0.2), 0.45])
-    obstacles = (
+    rods = (
         Capsule("rod", foot, foot + np.array([0, 0, 0.6]), 0.04),
-        Capsule("ball", ball, ball, 0.1),
+        Sphere("ball", ball, 0.1),
     )
-    scene = CollisionScene("bench", "fr3_link0", Plane(np.array([0.0, 0, 1]), 0.0), boxes)
-    return scene, OPENING_M, None, (), obstacles
+    table = Plane(np.array([0.0, 0, 1]), 0.0)
+    return CollisionScene("bench", "fr3_link0", table, (*boxes, *rods))
 
 
 def grasp_pairs(robot: RobotModel, grasps: int, flows: int) -> list[FollowProblem]:
@@ -114,10 +114,8 @@ def grasp_pairs(robot: RobotModel, grasps: int, flows: int) -> list[FollowProble
         case = make_case(robot, 5000 + 2 * flow, 41)
         for _ in range(grasps):
             held = Carried(grid + rng.normal(0, 0.004, 3) + [0, 0, 0.02], 0.01)
-            scene, opening, _, ignored, obstacles = _surroundings(
-                rng, case_middle(case), cluttered=True
-            )
-            model = CollisionModel(robot, scene, opening, held, ignored, obstacles)
+            scene = _surroundings(rng, case_middle(case), cluttered=True)
+            model = CollisionModel(robot, scene, OPENING_M, held)
             out.append(
                 FollowProblem(
                     case.problem.T_base_tcp, case.problem.q_start, case.problem.q_end, model
@@ -201,7 +199,7 @@ class Judge:
             ):
                 if meets[1 + k]:
                     out.append(_to_box(a, b, T_box_base, half) - radius)
-            for k, row in enumerate(model.obstacles):
+            for k, row in enumerate(model.rods):
                 if meets[1 + len(model.box_half) + k]:
                     fixed = [np.broadcast_to(p, a.shape) for p in (row[:3], row[3:6])]
                     out.append(_between(*fixed, a, b) - radius - row[6])

@@ -59,6 +59,7 @@ ARGUMENTS = [
     ),
     DeclareLaunchArgument("grasps", default_value="antipodal", description="grasp backend"),
     DeclareLaunchArgument("motion", default_value="trajopt", description="motion backend"),
+    DeclareLaunchArgument("approach", default_value="rrt_connect", description="approach backend"),
     DeclareLaunchArgument(
         "closed_loop",
         default_value="true",
@@ -216,6 +217,7 @@ def generate_launch_description():
                 "executor_node",
                 grasps=typed("grasps", str),
                 motion=typed("motion", str),
+                approach=typed("approach", str),
                 closed_loop=typed("closed_loop", bool),
                 allow_motion=ParameterValue(SIM, value_type=bool),
                 require_approval=typed("approve", bool),

@@ -24,6 +24,10 @@ setup(
             f"executor_node = {NAME}.ros.executor_node:main",
             f"guard_node = {NAME}.ros.guard_node:main",
         ],
+        "novaflow.approach": [
+            f"moveit = {NAME}.backends.moveit:MoveIt",
+            f"rrt_connect = {NAME}.backends.rrt_connect:make_rrt_connect",
+        ],
         "novaflow.grasps": [
             f"antipodal = {NAME}.backends.antipodal:make_antipodal",
             f"graspgen = {NAME}.backends.graspgen:make_graspgen",

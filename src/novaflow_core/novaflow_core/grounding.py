@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from novaflow_core import se3
-from novaflow_core.errors import Code, PerceptionError
+from novaflow_core.errors import Code, PerceptionError, ShapeError
+from novaflow_core.obstacles import Obstacle
 from novaflow_core.scene import Plane, RgbdView, Scene
 from novaflow_core.task import TaskSpec
 
@@ -96,34 +97,28 @@ def _masked(view: RgbdView, mask: NDArray[np.bool_]) -> NDArray[np.float64]:
 
 
 @dataclass(frozen=True)
-class Box:
-    """An obstacle.
-
-    Attributes:
-        name: e.g. "reference_0", "other_1".
-        T_planning_box: (4, 4) pose of its centre [m].
-        size: (3,) full extents [m].
-    """
-
-    name: str
-    T_planning_box: NDArray[np.float64]
-    size: NDArray[np.float64]
-
-
-@dataclass(frozen=True)
 class CollisionScene:
     """What the arm must not touch.
 
     Attributes:
         scene_id: The scene it was seen in.
-        planning_frame: Frame of the plane and the boxes.
-        support: Plane that the objects stand on.
-        boxes: The other objects; not the target.
+        planning_frame: Frame of the plane and the obstacles.
+        support: Plane that the objects stand on; nothing is below it.
+        obstacles: The other objects, each under a name of its own; not the target.
         eyes: Where the cameras are (3,) [m]: what is moved should stay in sight of one.
+
+    Raises:
+        ShapeError: If two obstacles have one name, or one has none.
     """
 
     scene_id: str
     planning_frame: str
     support: Plane
-    boxes: tuple[Box, ...]
+    obstacles: tuple[Obstacle, ...]
     eyes: tuple[NDArray[np.float64], ...] = ()
+
+    def __post_init__(self) -> None:
+        """Check the names."""
+        names = [item.name for item in self.obstacles]
+        if len(set(names)) < len(names) or "" in names:
+            raise ShapeError(f"obstacles need a name of their own each, these have {names}")

@@ -13,7 +13,8 @@ from novaflow_core import se3
 from novaflow_core.candidate import FlowCandidate
 from novaflow_core.errors import Code
 from novaflow_core.flow import ObjectFlow
-from novaflow_core.grounding import Box, CollisionScene
+from novaflow_core.grounding import CollisionScene
+from novaflow_core.obstacles import Box
 from novaflow_core.scene import Plane
 from novaflow_executor.core.robot import RobotModel
 from novaflow_executor.core.robot_settings import RobotSettings, load_robot_settings

@@ -23,6 +23,7 @@ class Solid:
     yaw: float = 0.0
     radius: float | None = None
     wall: float | None = None  # thickness of an open vessel's wall
+    ball: bool = False  # of that radius, on the table
 
 
 def camera_pose(distance=0.9, pitch_deg=40.0):
@@ -44,7 +45,8 @@ def render(solids, pose=None, *, noise_m=0.0, seed=0, background=(150, 130, 110)
     index = np.zeros(len(rays), int)
     sun = np.array([0.3, -0.5, 0.81])
     for i, solid in enumerate(solids, start=1):
-        t, normal = _cylinder(solid, origin, rays) if solid.radius else _box(solid, origin, rays)
+        hits = _ball if solid.ball else _cylinder if solid.radius else _box
+        t, normal = hits(solid, origin, rays)
         hit = t < depth
         depth[hit], index[hit] = t[hit], i
         shade = 0.65 + 0.35 * np.clip(normal[hit] @ sun, 0, 1)
@@ -85,6 +87,14 @@ def _box(solid, origin, rays):
     normal = np.zeros_like(d)
     normal[np.arange(len(d)), axis] = -np.sign(d[np.arange(len(d)), axis])
     return np.where((enter < leave) & (enter > 0), enter, np.inf), normal @ turn
+
+
+def _ball(solid, origin, rays):
+    o = origin - np.array([*solid.centre, solid.radius])
+    a, b, c = (rays * rays).sum(1), rays @ o, o @ o - solid.radius**2
+    seen = b * b > a * c
+    t = np.where(seen, (-b - np.sqrt(np.maximum(b * b - a * c, 0))) / a, np.inf)
+    return t, (o + np.where(seen, t, 0.0)[:, None] * rays) / solid.radius
 
 
 def _cylinder(solid, origin, rays):

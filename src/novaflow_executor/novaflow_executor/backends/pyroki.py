@@ -237,8 +237,8 @@ class Pyroki:
                 -plane.offset * plane.normal, plane.normal
             )
             parts.append((self._bodies(collision, np.flatnonzero(collision.meets[:, 0])), support))
-        first_obstacle = 1 + len(collision.box_half)
-        columns = collision.meets[:, 1:first_obstacle]
+        first_rod = 1 + len(collision.box_half)
+        columns = collision.meets[:, 1:first_rod]
         T_base_box = se3.inverse(collision.T_box_base)
         for mask, group in _alike(columns):
             boxes = shapes.Box.from_extent(
@@ -247,11 +247,11 @@ class Pyroki:
                 wxyz=_wxyz(T_base_box[group, :3, :3]),
             )
             parts.append((self._bodies(collision, mask), boxes))
-        for mask, group in _alike(collision.meets[:, first_obstacle:]):
+        for mask, group in _alike(collision.meets[:, first_rod:]):
             rods = self._capsules(
-                collision.obstacles[group, :3],
-                collision.obstacles[group, 3:6],
-                collision.obstacles[group, 6],
+                collision.rods[group, :3],
+                collision.rods[group, 3:6],
+                collision.rods[group, 6],
             )
             parts.append((self._bodies(collision, mask), rods))
         return _World(own, tuple(parts))

@@ -129,7 +129,7 @@ class Trajopt:
                 None if plane is None else np.append(plane.normal, plane.offset),
                 collision.T_box_base,
                 collision.box_half,
-                collision.obstacles,
+                collision.rods,
                 collision.meets,
             )
             model = self._models[collision] = self._kernel.Model(self._arm, bodies)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +17,53 @@ from novaflow_executor.core.robot import RobotModel
 Array = NDArray[np.float64]
 
 Clearance = Callable[[CollisionModel, Array, float], Array]
+
+
+class FreeMotion(Protocol):
+    """A backend of the stage `approach`, made by its entry point from `ApproachSettings`."""
+
+    def pieces(
+        self,
+        collision: CollisionModel,
+        q_from: Array,
+        q_to: Array,
+        name: str,
+        clearance: Clearance,
+    ) -> tuple[Array, ...]:
+        """Free way between two configurations, the object not in the gripper.
+
+        Args:
+            collision: What must not be touched; its scene in the arm's base frame.
+            q_from: (N,) [rad].
+            q_to: (N,) [rad].
+            name: Of the motion, for people.
+            clearance: Measures distances as the motion backend does.
+
+        Returns:
+            Joint paths (M, N), each from where the last one ends; the arm rests between them.
+
+        Raises:
+            ExecutionError: APPROACH_NOT_FOUND, with what is in the way.
+            PlatformError: TIMEOUT, INVALID_SETTING or UNAVAILABLE, of a backend that asks others.
+        """
+        ...
+
+
+class RrtConnect:
+    """Straight pieces of `free_path`, so that no corner is cut; see `FreeMotion`."""
+
+    def pieces(
+        self,
+        collision: CollisionModel,
+        q_from: Array,
+        q_to: Array,
+        name: str,
+        clearance: Clearance,
+    ) -> tuple[Array, ...]:
+        """Return one piece per edge."""
+        path = free_path(collision, q_from, q_to, name, clearance=clearance)
+        return tuple(np.stack(edge) for edge in pairwise(path))
+
 
 PAD_M = 0.006  # distance that free motions keep
 MAX_STEP_RAD = 0.25  # between neighbours of a straight motion: more is a jump to another branch
@@ -86,6 +135,6 @@ def free_path(
         raise ExecutionError(
             Code.APPROACH_NOT_FOUND,
             f"{name}: no free path over {np.abs(q_to - q_from).max():.2f} rad after {tries} "
-            f"samples among {len(collision.box_names)} obstacles",
+            f"samples among {len(collision.meets[0]) - 1} obstacles",
         )
     return np.stack(rrt_connect.shortcut(is_free, path))

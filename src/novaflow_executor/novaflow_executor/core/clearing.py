@@ -7,7 +7,7 @@ What a plan was to keep in the fingers goes back the way it came, to where it wa
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from novaflow_core import se3
 from novaflow_core.errors import Code, ExecutionError
 from novaflow_core.grasp import Grasp
-from novaflow_core.grounding import Box, CollisionScene
+from novaflow_core.grounding import CollisionScene
+from novaflow_core.obstacles import Box
 from novaflow_executor.core.approach import straight
 from novaflow_executor.core.collision import CollisionModel
 from novaflow_executor.core.ending import heights_under
@@ -94,7 +95,7 @@ def drop_height(points: Array, scene: CollisionScene) -> float:
 
     Args:
         points: (P, 3) centres of spheres that fill it, as `carried_spheres` makes them.
-        scene: Support and boxes.
+        scene: Support and obstacles.
     """
     radius = SPHERE_SPACING_M / 2
     height = scene.support.height(points)
@@ -200,4 +201,4 @@ def _with_object(scene: CollisionScene, points: Array) -> CollisionScene:
     low, high = local.min(axis=0) - SPHERE_SPACING_M / 2, local.max(axis=0) + SPHERE_SPACING_M / 2
     place = T_planning_support @ se3.from_rt(np.eye(3), 0.5 * (low + high))
     box = Box(TARGET_BOX, place, high - low)
-    return CollisionScene(scene.scene_id, scene.planning_frame, scene.support, (*scene.boxes, box))
+    return replace(scene, obstacles=(*scene.obstacles, box))

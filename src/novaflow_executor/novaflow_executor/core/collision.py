@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -11,28 +11,12 @@ from numpy.typing import NDArray
 
 from novaflow_core import se3
 from novaflow_core.grounding import CollisionScene
+from novaflow_core.obstacles import Box, capsule_of
 from novaflow_executor.core.distances import segment_box, segment_plane, segment_segment
 from novaflow_executor.core.robot import RobotModel
 
 Array = NDArray[np.float64]
-PLANE = 0  # column of the support in `meets`; box k is column k + 1, obstacles follow
-
-
-@dataclass(frozen=True)
-class Capsule:
-    """An obstacle in the shape of a capsule, or of a sphere where both ends coincide.
-
-    Attributes:
-        name: e.g. "other_2".
-        a: (3,) first end [m], base frame.
-        b: (3,) second end [m].
-        radius: [m].
-    """
-
-    name: str
-    a: Array
-    b: Array
-    radius: float
+PLANE = 0  # column of the support in `meets`; box k is column k + 1, spheres and capsules follow
 
 
 @dataclass(frozen=True)
@@ -77,13 +61,14 @@ class CollisionModel:
 
     Args:
         robot: The arm.
-        scene: Plane and boxes in the base frame; None for self-collision only.
+        scene: Plane and obstacles in the base frame; None for self-collision only.
         opening_m: Of the gripper.
         carried: The held object, if any.
         ignore: Names of obstacles that nothing is checked against.
-        obstacles: Further obstacles than the scene's boxes.
 
     Attributes:
+        scene: As given, without what is ignored.
+        opening_m: As given.
         frame: (C,) that capsule moves with, 0..N.
         a: (C, 3) first ends [m], in that frame.
         b: (C, 3) second ends [m].
@@ -92,8 +77,8 @@ class CollisionModel:
         plane: The support, if there is a scene.
         T_box_base: (B, 4, 4).
         box_half: (B, 3) half extents [m].
-        obstacles: (O, 7) both ends and radius [m], base frame.
-        meets: (C, 1 + B + O) whether a capsule is checked against plane, boxes and obstacles.
+        rods: (O, 7) spheres and capsules: both ends and radius [m], base frame.
+        meets: (C, 1 + B + O) whether a capsule is checked against plane, boxes and rods.
     """
 
     def __init__(
@@ -103,10 +88,13 @@ class CollisionModel:
         opening_m: float,
         carried: Carried | None = None,
         ignore: Collection[str] = (),
-        obstacles: Collection[Capsule] = (),
     ) -> None:
-        """Lay out capsules, spheres, boxes and the pairs to look at."""
-        self.robot = robot
+        """Lay out the robot's capsules, the obstacles and the pairs to look at."""
+        if scene is not None and ignore:
+            left = tuple(item for item in scene.obstacles if item.name not in ignore)
+            scene = replace(scene, obstacles=left)
+        self.robot, self.scene, self.opening_m = robot, scene, opening_m
+        obstacles = () if scene is None else scene.obstacles
         frame, a, b, radius = robot.capsules(opening_m)
         self._arm_count = len(frame)
         if carried is not None:
@@ -115,8 +103,8 @@ class CollisionModel:
             a, b = np.concatenate([a, spheres]), np.concatenate([b, spheres])
             radius = np.concatenate([radius, np.full(len(spheres), carried.radius)])
         self.frame, self.a, self.b, self.radius = frame, a, b, radius
-        boxes = [box for box in scene.boxes if box.name not in ignore] if scene else []
-        self.box_names = tuple(box.name for box in boxes)
+        boxes = [item for item in obstacles if isinstance(item, Box)]
+        rods = [capsule_of(item) for item in obstacles if not isinstance(item, Box)]
         self.T_box_base = (
             se3.inverse(np.stack([box.T_planning_box for box in boxes]))
             if boxes
@@ -124,10 +112,9 @@ class CollisionModel:
         )
         self.box_half = np.array([box.size for box in boxes], float).reshape(-1, 3) / 2
         self.plane = None if scene is None else scene.support
-        others = [item for item in obstacles if item.name not in ignore]
-        rows = [[*item.a, *item.b, item.radius] for item in others]
-        self.obstacles = np.array(rows, float).reshape(-1, 7)
-        names = ("support", *self.box_names, *(item.name for item in others))
+        rows = [[*rod.a, *rod.b, rod.radius] for rod in rods]
+        self.rods = np.array(rows, float).reshape(-1, 7)
+        names = ["support", *(box.name for box in boxes), *(rod.name for rod in rods)]
         # the bolted part of the arm and the first link on it stand next to the support
         meets = np.repeat((frame > 1)[:, None], len(names), axis=1)
         if carried is not None:
@@ -171,11 +158,8 @@ class CollisionModel:
         parts = [self._self_contacts(a, b, margin_m)]
         if scene and self.plane is not None:
             parts.append(self._plane_contacts(a, b, margin_m))
-            parts += [self._box_contacts(a, b, k, margin_m) for k in range(len(self.box_names))]
-        if scene:
-            parts += [
-                self._obstacle_contacts(a, b, k, margin_m) for k in range(len(self.obstacles))
-            ]
+            parts += [self._box_contacts(a, b, k, margin_m) for k in range(len(self.box_half))]
+            parts += [self._rod_contacts(a, b, k, margin_m) for k in range(len(self.rods))]
         return Contacts(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
 
     def clearance(self, q: Array, cap_m: float = 0.05) -> Array:
@@ -237,8 +221,8 @@ class CollisionModel:
             se3.apply(back, point[close]),
         )
 
-    def _obstacle_contacts(self, a: Array, b: Array, k: int, margin: float) -> Contacts:
-        fixed_a, fixed_b, radius = np.split(self.obstacles[k], [3, 6])
+    def _rod_contacts(self, a: Array, b: Array, k: int, margin: float) -> Contacts:
+        fixed_a, fixed_b, radius = np.split(self.rods[k], [3, 6])
         distance, from_, to = segment_segment(
             np.broadcast_to(fixed_a, a.shape), np.broadcast_to(fixed_b, a.shape), a, b
         )

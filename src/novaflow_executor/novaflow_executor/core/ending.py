@@ -15,7 +15,7 @@ Array = NDArray[np.float64]
 RESTS_M = 0.02  # what is nearer to what is under it comes to rest there
 CONTACT_M = 0.006  # on the part of it that is within this of the nearest
 STEADY_M = 0.004  # how far inside of what carries it the object's middle must be
-HOOKED_M = 0.003  # points deeper inside of another thing's box are in it or hang on it
+HOOKED_M = 0.003  # points deeper inside of the solid of another thing are in it or hang on it
 HOOKED_POINTS = 5  # fewer are noise
 
 
@@ -52,24 +52,17 @@ def heights_under(points: Array, scene: CollisionScene, margin_m: float) -> Arra
 
     Args:
         points: Planning frame [m].
-        scene: Support and upright boxes.
-        margin_m: How far beside a box a point still counts as over it.
+        scene: Support and obstacles; boxes stand upright.
+        margin_m: How far beside an obstacle a point still counts as over it.
     """
     under = np.zeros(len(points))
-    for box in scene.boxes:
-        local = se3.apply(se3.inverse(box.T_planning_box), points)
-        beside = np.abs(local) - box.size / 2 - margin_m
-        # upright boxes: the axis that is most along the support's normal is their height
-        axis = int(np.argmax(np.abs(box.T_planning_box[:3, :3].T @ scene.support.normal)))
-        over = np.delete(beside, axis, axis=1).max(axis=1) < 0
-        top = scene.support.height(box.T_planning_box[:3, 3]) + box.size[axis] / 2
-        under = np.where(over, np.maximum(under, top), under)
+    for item in scene.obstacles:
+        under = np.maximum(under, item.top_at(points, scene.support, margin_m))
     return under
 
 
 def _inside(points: Array, scene: CollisionScene) -> NDArray[np.bool_]:
     out = np.zeros(len(points), bool)
-    for box in scene.boxes:
-        local = se3.apply(se3.inverse(box.T_planning_box), points)
-        out |= (np.abs(local) < box.size / 2 - HOOKED_M).all(axis=1)
+    for item in scene.obstacles:
+        out |= item.distance(points) < -HOOKED_M
     return out

@@ -160,7 +160,7 @@ class FeasibilityCheck:
         self.robot, self.solver, self.scene, self.limits = robot, solver, scene, limits
         self._spheres, self._radius = spheres, sphere_radius_m
         self._models: dict[float, CollisionModel] = {}
-        # Boxes are larger than things: one that the object already overlaps gives way to it.
+        # Obstacles are larger than things: one that the object already overlaps gives way to it.
         self._carry_scene = making_room(scene, spheres, sphere_radius_m)
 
     def model(self, opening_m: float) -> CollisionModel:
@@ -174,7 +174,9 @@ class FeasibilityCheck:
         """Collision model with the object held; it may touch the support and the references."""
         T_tcp_base = np.linalg.inv(grasp.T_planning_tcp)
         points = self._spheres @ T_tcp_base[:3, :3].T + T_tcp_base[:3, 3]
-        free = {"support"} | {b.name for b in self.scene.boxes if b.name.startswith("reference")}
+        free = {"support"} | {
+            item.name for item in self.scene.obstacles if item.name.startswith("reference")
+        }
         carried = Carried(points, self._radius, frozenset(free))
         return CollisionModel(self.robot, self._carry_scene, grasp.width_m, carried)
 

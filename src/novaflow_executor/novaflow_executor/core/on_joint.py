@@ -9,8 +9,8 @@ from novaflow_core import se3
 from novaflow_core.errors import PerceptionError
 from novaflow_core.flow import MotionKind, ObjectFlow
 from novaflow_core.front import find_front
-from novaflow_core.grounding import Box
 from novaflow_core.joint import JointFit, fit_joint, led
+from novaflow_core.obstacles import Box
 from novaflow_core.scene import Plane
 
 Array = NDArray[np.float64]

@@ -11,10 +11,12 @@ from numpy.typing import NDArray
 from novaflow_core import se3
 from novaflow_core.candidate import CandidateFeasibility, FlowCandidate
 from novaflow_core.errors import Code, ExecutionError, GraspError, NovaflowError, PlatformError
-from novaflow_core.grounding import Box, CollisionScene
+from novaflow_core.grounding import CollisionScene
+from novaflow_core.obstacles import Box
 from novaflow_core.registry import load_backend
 from novaflow_core.scene import Plane
-from novaflow_executor.core.approach import free_path, straight
+from novaflow_executor.core.approach import FreeMotion, RrtConnect, straight
+from novaflow_executor.core.approach_settings import ApproachSettings
 from novaflow_executor.core.collision import CollisionModel
 from novaflow_executor.core.corrections import (
     meeting,
@@ -100,7 +102,7 @@ class _Scored:
         if self.on_joint:
             box = front_box(TARGET_BOX, self.points, scene.support, T_moved)
             if box is not None:
-                return replace(scene, boxes=(*scene.boxes, box))
+                return replace(scene, obstacles=(*scene.obstacles, box))
         return _with_target(scene, self.shape, np.eye(4) if T_moved is None else T_moved)
 
 
@@ -112,6 +114,7 @@ class MotionPlanner:
         proposer: Grasp backend.
         solver: Motion backend.
         settings: How plans are made.
+        approach: Approach backend; None for `RrtConnect`.
     """
 
     def __init__(
@@ -120,9 +123,11 @@ class MotionPlanner:
         proposer: GraspProposer,
         solver: MotionSolver,
         settings: PlannerSettings,
+        approach: FreeMotion | None = None,
     ) -> None:
         """Keep the parts."""
         self.robot, self.proposer, self.solver, self.settings = robot, proposer, solver, settings
+        self.approach = RrtConnect() if approach is None else approach
         self._scored: _Scored | None = None  # of the last scene
         self._assembled_from: _Scored | None = None  # of the last plan, which `carry_on` continues
 
@@ -134,8 +139,10 @@ class MotionPlanner:
         *,
         grasps: str = "antipodal",
         motion: str = "trajopt",
+        approach: str = "rrt_connect",
         speed: float = 0.5,
         grasp_settings: GraspSettings | None = None,
+        approach_settings: ApproachSettings | None = None,
     ) -> MotionPlanner:
         """Build from /robot_description, the robot's YAML file and names of backends.
 
@@ -144,8 +151,10 @@ class MotionPlanner:
             settings_path: YAML with tip, TCP, capsules, gripper, limits.
             grasps: Backend of the stage `grasps`.
             motion: Backend of the stage `motion`.
+            approach: Backend of the stage `approach`.
             speed: Share of the velocity and acceleration limits that plans may use, 0..1.
             grasp_settings: Of the backend `grasps`.
+            approach_settings: Of the backend `approach`.
 
         Raises:
             NovaflowError: UNKNOWN_BACKEND, UNAVAILABLE or INVALID_SETTING.
@@ -156,6 +165,7 @@ class MotionPlanner:
             load_backend("grasps", grasps)(grasp_settings or GraspSettings()),
             load_backend("motion", motion)(robot),
             PlannerSettings(speed=speed),
+            load_backend("approach", approach)(approach_settings or ApproachSettings()),
         )
 
     @property
@@ -597,17 +607,15 @@ class MotionPlanner:
     def free(
         self, collision: CollisionModel, q_from: Array, q_to: Array, name: str
     ) -> JointTrajectory:
-        """Move freely: straight pieces, at rest at every corner, so that nothing is cut.
+        """Move freely, at rest between the pieces that the approach backend finds.
 
         Raises:
             ExecutionError: APPROACH_NOT_FOUND, with what is in the way.
+            PlatformError: Of the approach backend.
         """
-        waypoints = free_path(collision, q_from, q_to, name, clearance=self.solver.clearance)
         limits = TimingLimits(self.settings.speed, self.settings.free_m_s)
-        pieces = [
-            time_path(self.robot, waypoints[i : i + 2], limits) for i in range(len(waypoints) - 1)
-        ]
-        return joined(pieces)
+        pieces = self.approach.pieces(collision, q_from, q_to, name, self.solver.clearance)
+        return joined([time_path(self.robot, piece, limits) for piece in pieces])
 
     def _retreat(self, q_end: Array, scene: CollisionScene, opening: float) -> Array:
         """Straight back along the approach axis, or straight up."""
@@ -631,7 +639,7 @@ def _with_target(scene: CollisionScene, shape: ObjectShape, T_moved: Array) -> C
     low[2] = 0.0
     place = shape.T_planning_support @ se3.from_rt(np.eye(3), 0.5 * (low + high))
     box = Box(TARGET_BOX, T_moved @ place, high - low)
-    return replace(scene, boxes=(*scene.boxes, box))
+    return replace(scene, obstacles=(*scene.obstacles, box))
 
 
 def _error(code: Code, reason: str) -> NovaflowError:

@@ -20,6 +20,7 @@ from novaflow_core.errors import Code, ExecutionError
 from novaflow_core.grounding import CollisionScene
 from novaflow_executor.core.plan import Contact, ExecutionPlan, JointTrajectory, Phase, Segment
 from novaflow_executor.core.robot_settings import RobotSettings, load_robot_settings
+from novaflow_executor.core.surface_gap import surface_gap
 
 Array = NDArray[np.float64]
 
@@ -37,7 +38,7 @@ class ValidatorLimits:
         carried_touch_m: Tolerated penetration of the carried object, whose surface is noisy.
         support_touch_m: The same against the support.
         target_clear_m: Distance of the gripper to the object where it must not touch it.
-        place_radius_m: Within this of the place the object may overlap the reference's box.
+        place_radius_m: Within this of the place the object may overlap the reference's solid.
     """
 
     start_rad: float = 0.05
@@ -180,15 +181,15 @@ class PlanValidator:
             self.limits.touch_m,
             "the arm is {:.0f} mm inside the support",
         )
-        for box in scene.boxes:
-            gap = _box_gap(balls, box.T_planning_box, box.size) - radius
+        for item in scene.obstacles:
+            gap = surface_gap(item, balls) - radius
             self._raise_if(
                 Code.PLAN_COLLISION,
                 segment,
                 time,
                 -gap[:, free],
                 self.limits.touch_m,
-                "the arm is {:.0f} mm inside " + box.name,
+                "the arm is {:.0f} mm inside " + item.name,
             )
         self._check_self(segment, time, balls, radius, owner)
         if segment.contact == Contact.CARRIED:
@@ -237,9 +238,9 @@ class PlanValidator:
             self.limits.support_touch_m,
             "the object is {:.0f} mm inside the support",
         )
-        for box in scene.boxes:
-            depth = -_box_gap(points, box.T_planning_box, box.size)
-            if box.name.startswith("reference"):
+        for item in scene.obstacles:
+            depth = -surface_gap(item, points)
+            if item.name.startswith("reference"):
                 depth = np.where(free[:, None], depth, -1.0)
             self._raise_if(
                 Code.PLAN_COLLISION,
@@ -247,7 +248,7 @@ class PlanValidator:
                 time,
                 depth,
                 self.limits.carried_touch_m,
-                "the object is {:.0f} mm inside " + box.name,
+                "the object is {:.0f} mm inside " + item.name,
             )
 
     def _check_self(
@@ -326,14 +327,6 @@ def _dense(trajectory: JointTrajectory, step_rad: float) -> tuple[Array, Array]:
     travel = travel + np.arange(len(travel)) * 1e-12  # where it stands still
     dense = np.stack([np.interp(at, travel, q[:, k]) for k in range(q.shape[1])], axis=1)
     return dense, np.interp(at, travel, time)
-
-
-def _box_gap(points: Array, T_base_box: Array, size: Array) -> Array:
-    """Signed distance (*B,) [m] of points (*B, 3) to a box; negative inside."""
-    local = (points - T_base_box[:3, 3]) @ T_base_box[:3, :3]
-    beyond = np.abs(local) - np.asarray(size) / 2
-    outside = np.linalg.norm(np.maximum(beyond, 0.0), axis=-1)
-    return np.asarray(np.where(beyond.max(axis=-1) > 0, outside, beyond.max(axis=-1)))
 
 
 def _read_chain(urdf_text: str, base: str, tip: str) -> list[dict[str, Any]]:

@@ -6,18 +6,20 @@ from dataclasses import dataclass
 
 from novaflow_core.settings import setting
 from novaflow_executor.backends.ros2_control import Ros2ControlSettings
+from novaflow_executor.core.approach_settings import ApproachSettings
 from novaflow_executor.core.closed_loop import LoopLimits
 from novaflow_executor.core.execution import ExecutionLimits
 from novaflow_executor.core.grasp_settings import GraspSettings
 
 
 @dataclass(frozen=True)
-class ExecutorSettings(Ros2ControlSettings, GraspSettings):
+class ExecutorSettings(Ros2ControlSettings, GraspSettings, ApproachSettings):
     """Backends, approval, when an execution is given up, and the driver's parameters."""
 
     robot: str = setting("ros2_control", "backend of the stage robot")
     grasps: str = setting("antipodal", "backend of the stage grasps")
     motion: str = setting("trajopt", "backend of the stage motion")
+    approach: str = setting("rrt_connect", "backend of the stage approach")
     robot_file: str = setting(
         "", "YAML of tip, TCP, capsules, gripper and limits; empty: the installed FR3 with a 2F-85"
     )

@@ -54,8 +54,10 @@ class RobotModel:
                 self._file,
                 grasps=s.grasps,
                 motion=s.motion,
+                approach=s.approach,
                 speed=s.speed,
                 grasp_settings=s,
+                approach_settings=s,
             )
             planner.warm()
             self._built = planner, PlanValidator.from_files(message.data, self._file)

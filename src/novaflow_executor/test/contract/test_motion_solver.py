@@ -9,6 +9,7 @@ import pytest
 
 from novaflow_core import se3
 from novaflow_core.errors import Code, PlatformError
+from novaflow_core.obstacles import Box, Capsule, Sphere
 from novaflow_core.registry import backend_names, load_backend
 from novaflow_executor.core import ik
 from novaflow_executor.core.collision import CollisionModel
@@ -75,15 +76,23 @@ def test_cost_is_below_the_first_guess(solver, robot, make_scene):
     )
 
 
-def test_gives_way_to_an_obstacle(solver, robot, make_scene):
-    box = ("other_1", (0.495, 0.0, 0.27), (0.05, 0.05, 0.05))
+PLACE, ASIDE = np.array([0.495, 0.0, 0.27]), np.array([0.04, 0.0, 0.0])
+SOLIDS = {
+    "box": Box("other_1", se3.from_rt(np.eye(3), PLACE), np.full(3, 0.05)),
+    "sphere": Sphere("other_1", PLACE, 0.03),
+    "upright capsule": Capsule("other_1", PLACE * [1, 1, 0], PLACE, 0.035),
+    "lying capsule": Capsule("other_1", PLACE - ASIDE, PLACE + ASIDE, 0.025),
+}
+
+
+@pytest.mark.parametrize("kind", SOLIDS)
+def test_gives_way_to_an_obstacle(solver, robot, make_scene, kind):
+    scene = replace(make_scene(), obstacles=(SOLIDS[kind],))
     blind, aware = (
         solver.solve(problem(robot, make_scene())),
-        solver.solve(
-            replace(problem(robot, make_scene(box)), weights=FollowWeights(collision=150))
-        ),
+        solver.solve(replace(problem(robot, scene), weights=FollowWeights(collision=150))),
     )
-    model = CollisionModel(robot, make_scene(box), 0.04)
+    model = CollisionModel(robot, scene, 0.04)
     assert model.clearance(aware.q).min() > model.clearance(blind.q).min() + 4e-3
 
 

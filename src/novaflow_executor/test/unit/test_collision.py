@@ -1,12 +1,15 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from novaflow_core import se3
-from novaflow_executor.core.collision import Capsule, Carried, CollisionModel
+from novaflow_core.obstacles import Capsule, Sphere
+from novaflow_executor.core.collision import Carried, CollisionModel
 from novaflow_executor.core.distances import segment_box, segment_plane, segment_segment
 
 
@@ -95,16 +98,18 @@ def test_carried_object_reaches_further_than_the_gripper(robot, make_scene):
 def test_spheres_and_rods_are_obstacles_too(robot, make_scene):
     tcp = robot.tcp(robot.home)[:3, 3]
     below, along = np.array([0, 0, -0.082]), np.array([0, 0.3, 0])
-    ball = Capsule("ball", tcp + below, tcp + below, 0.05)
+    ball = Sphere("ball", tcp + below, 0.05)
     rod = Capsule("rod", tcp + below - along, tcp + below + along, 0.05)  # under both fingers
+
+    def with_obstacles(*obstacles):
+        return replace(make_scene(), obstacles=obstacles)
+
     free, near, nearer = (
-        CollisionModel(robot, make_scene(), 0.04, None, (), obstacles).clearance(
-            robot.home[None], 0.3
-        )[0]
+        CollisionModel(robot, with_obstacles(*obstacles), 0.04).clearance(robot.home[None], 0.3)[0]
         for obstacles in ((), (ball,), (ball, rod))
     )
     assert free > near > nearer > 0
-    skipped = CollisionModel(robot, make_scene(), 0.04, None, ("ball", "rod"), (ball, rod))
+    skipped = CollisionModel(robot, with_obstacles(ball, rod), 0.04, None, ("ball", "rod"))
     assert skipped.clearance(robot.home[None], 0.3)[0] == free
 
 

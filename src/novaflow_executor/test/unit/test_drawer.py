@@ -13,7 +13,8 @@ from novaflow_core.candidate import FlowCandidate
 from novaflow_core.errors import Code, GraspError
 from novaflow_core.flow import MotionKind, ObjectFlow
 from novaflow_core.front import find_front
-from novaflow_core.grounding import Box, CollisionScene
+from novaflow_core.grounding import CollisionScene
+from novaflow_core.obstacles import Box
 from novaflow_core.toy_chest import BODY, toy_chest
 from novaflow_core.toy_scene import EYE, TABLE
 from novaflow_executor.backends.antipodal import Antipodal

@@ -9,11 +9,12 @@ import pytest
 
 from novaflow_core import se3
 from novaflow_core.errors import Code, ExecutionError, GraspError, NovaflowError, PlatformError
+from novaflow_core.obstacles import Box, Capsule, Sphere
 from novaflow_executor.backends.antipodal import Antipodal
 from novaflow_executor.backends.banded_lm import BandedLm
 from novaflow_executor.core.plan import Contact, Phase
 from novaflow_executor.core.planner import MotionPlanner, PlannerSettings
-from novaflow_executor.core.validator import PlanValidator
+from novaflow_executor.core.validator import PlanValidator, ValidatorLimits
 
 SHIFT = (-0.02, 0.28, 0.0)
 
@@ -234,13 +235,51 @@ def test_not_ending_at_rest(validator, plan, planner, scene):
     assert refused(validator, bad, planner.home, scene).code == Code.PLAN_VELOCITY
 
 
-def test_new_obstacle_on_the_way(validator, plan, planner, make_scene):
+def solids_at(place):
+    """A box, a ball and a rod through a place, each 25 mm around it."""
+    up = np.array([0.0, 0.0, 0.04])
+    return (
+        Box("other_7", se3.from_rt(np.eye(3), place), np.full(3, 0.05)),
+        Sphere("other_7", place, 0.025),
+        Capsule("other_7", place - up, place + up, 0.025),
+    )
+
+
+@pytest.mark.parametrize("kind", [0, 1, 2], ids=["box", "sphere", "capsule"])
+def test_new_obstacle_on_the_way(validator, plan, planner, make_scene, kind):
     carry = plan.segments[index_of(plan, "carry")].trajectory
     middle = planner.robot.tcp(carry.position[len(carry.time_s) // 2])[:3, 3]
-    blocked = make_scene(("other_7", tuple(middle), (0.05, 0.05, 0.05)))
+    blocked = replace(make_scene(), obstacles=(solids_at(middle)[kind],))
     error = refused(validator, plan, planner.home, blocked)
     assert error.code == Code.PLAN_COLLISION
     assert "other_7" in error.reason
+
+
+@pytest.mark.parametrize("kind", [0, 1, 2], ids=["box", "sphere", "capsule"])
+def test_carried_object_through_an_obstacle(urdf_text, settings, plan, planner, make_scene, kind):
+    """Where the arm may touch anything, what it carries still may not."""
+    validator = PlanValidator(urdf_text, settings, ValidatorLimits(touch_m=1.0))
+    carry = plan.segments[index_of(plan, "carry")].trajectory
+    middle = planner.robot.tcp(carry.position[len(carry.time_s) // 2])[:3, 3]
+    lowest = plan.object_points[:, 2].min() - planner.robot.tcp(plan.q_grasp)[2, 3]
+    below = middle + np.array([0.0, 0.0, lowest])
+    solid = solids_at(below)[kind]
+    error = refused(validator, plan, planner.home, replace(make_scene(), obstacles=(solid,)))
+    assert "inside other_7" in error.reason and "the object is" in error.reason
+
+
+@pytest.mark.parametrize("kind", [0, 1, 2], ids=["box", "sphere", "capsule"])
+def test_plans_around_every_solid(validator, planner, cloud, make_scene, make_candidate, kind):
+    """One that stands in the straight way of the carry: the flow is raised over it or refused."""
+    place = np.array([0.49, -0.01, 0.07])
+    solid = solids_at(place)[kind]
+    scene = replace(make_scene(scene_id=f"solid {kind}"), obstacles=(solid,))
+    plan = planner.plan(cloud, scene, make_candidate(cloud, SHIFT, lift_m=0.04), planner.home)
+    validator.check(plan, planner.home, scene)
+    carry = plan.segments[index_of(plan, "carry")].trajectory
+    held = se3.apply(np.linalg.inv(plan.grasp.T_planning_tcp), plan.object_points)
+    for pose in planner.robot.tcp(carry.position[::10]):
+        assert solid.distance(se3.apply(pose, held)).min() > 0
 
 
 def test_arm_through_the_table(validator, plan, planner, scene):

@@ -12,11 +12,12 @@ from hypothesis import strategies as st
 
 from novaflow_core import se3
 from novaflow_core.errors import Code, ExecutionError, PlatformError
-from novaflow_core.grounding import Box, CollisionScene
+from novaflow_core.grounding import CollisionScene
+from novaflow_core.obstacles import Box, Capsule, Sphere
 from novaflow_core.scene import Plane
 from novaflow_executor.backends.banded_lm import BandedLm
 from novaflow_executor.backends.trajopt import Trajopt
-from novaflow_executor.core.collision import Capsule, Carried, CollisionModel
+from novaflow_executor.core.collision import Carried, CollisionModel
 from novaflow_executor.core.follow_cost import linearise
 from novaflow_executor.core.motion import FollowProblem, FollowWeights
 from novaflow_executor.core.robot import RobotModel
@@ -53,13 +54,12 @@ def cluttered(robot, seed=0, boxes=3, capsules=2, held=True):
         for k, size in enumerate(rng.uniform(0.05, 0.4, (boxes, 3)))
     )
     ends = rng.uniform(-0.7, 0.7, (capsules, 2, 3))
-    others = [Capsule(f"rod_{k}", *pair, 0.05) for k, pair in enumerate(ends)]
-    centre = rng.uniform(-0.6, 0.6, 3)
-    others.append(Capsule("ball", centre, centre, 0.1))
+    others: list = [Capsule(f"rod_{k}", *pair, 0.05) for k, pair in enumerate(ends)]
+    others.append(Sphere("ball", rng.uniform(-0.6, 0.6, 3), 0.1))
     normal = random_rotation(rng)[:, 2]
-    scene = CollisionScene("s", "base", Plane(normal, 0.4), placed)
+    scene = CollisionScene("s", "base", Plane(normal, 0.4), (*placed, *others))
     spheres = Carried(rng.uniform(-0.05, 0.05, (9, 3)), 0.02, frozenset({"support", "box_0"}))
-    return CollisionModel(robot, scene, 0.05, spheres if held else None, (), others)
+    return CollisionModel(robot, scene, 0.05, spheres if held else None)
 
 
 def random_problem(robot, collision, steps, seed=0, weights=WIDE, spread=0.6):
@@ -194,8 +194,8 @@ def test_order_of_obstacles_does_not_matter(robot, kernel, seed):
     plane = Plane(np.array([0.0, 0.0, 1.0]), 0.0)
     costs = []
     for order in (slice(None), slice(None, None, -1)):
-        scene = CollisionScene("s", "base", plane, tuple(boxes[order]))
-        model = CollisionModel(robot, scene, 0.05, None, (), rods[order])
+        scene = CollisionScene("s", "base", plane, (*boxes[order], *rods[order]))
+        model = CollisionModel(robot, scene, 0.05)
         costs.append(kernel.linearise(random_problem(robot, model, 5, seed))[0])
     assert costs[0] == pytest.approx(costs[1], rel=1e-12)
 

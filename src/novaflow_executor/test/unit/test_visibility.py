@@ -63,7 +63,8 @@ def test_an_arm_above_hides_the_object_from_above_and_not_from_the_side(
     def share(*eyes):
         return Sightlines(robot, cloud, eyes).open_share(q, still, grasp[1].width_m)[0]
 
-    above, side = [*middle, 0.0, 0.0, 1.0], [*middle, 1.0, 0.0, 0.3]
+    above = middle + np.array([0.0, 0.0, 1.0])
+    side = middle + np.array([1.0, 0.0, 0.3])
     assert share(above) < 0.3
     assert share(side) > 0.5
     assert share(above, side) == share(side)
@@ -73,7 +74,7 @@ def test_an_arm_above_hides_the_object_from_above_and_not_from_the_side(
 def test_the_gripper_does_not_stand_between_camera_and_object_without_need(
     robot, cloud, make_scene, make_candidate
 ):
-    eye = [*cloud.mean(axis=0), 0.5, 0.3, 0.45]
+    eye = cloud.mean(axis=0) + np.array([0.5, 0.3, 0.45])
     scene = make_scene()
     proposed = Antipodal().propose(request(robot, cloud, scene))
     shares = []

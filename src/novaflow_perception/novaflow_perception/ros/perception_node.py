@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from rclpy.qos import DurabilityPolicy, QoSProfile
 from sensor_msgs.msg import Image, PointCloud2
+from visualization_msgs.msg import MarkerArray
 
 from novaflow_core.errors import Code, PerceptionError, PlatformError
 from novaflow_core.grounding import Grounding
@@ -25,6 +26,7 @@ from novaflow_perception.core.fitting import find_fits
 from novaflow_perception.core.geometry import collision_scene
 from novaflow_perception.core.instruction import parse
 from novaflow_perception.ros.camera_feed import CameraFeed
+from novaflow_perception.ros.collision_markers import collision_markers
 from novaflow_ros import conversions
 from novaflow_ros.node import NovaflowNode, run
 from novaflow_ros.services import serve
@@ -86,6 +88,7 @@ class PerceptionNode(NovaflowNode[PerceptionSettings]):
         self._collision = self.create_publisher(
             CollisionScene, "/novaflow/collision_scene", _LATCHED
         )
+        self._markers = self.create_publisher(MarkerArray, "/novaflow/collision_markers", _LATCHED)
         self._cloud = self.create_publisher(PointCloud2, "/novaflow/scene_cloud", _LATCHED)
         self._mask = self.create_publisher(Image, "/novaflow/target_mask", _LATCHED)
 
@@ -95,7 +98,7 @@ class PerceptionNode(NovaflowNode[PerceptionSettings]):
             self.destroy_service(service)
         for lane in self._lanes:
             lane.shutdown(wait=False, cancel_futures=True)
-        for publisher in (self._collision, self._cloud, self._mask):
+        for publisher in (self._collision, self._markers, self._cloud, self._mask):
             self.destroy_publisher(publisher)
         for feed in self._feeds:
             feed.destroy()
@@ -113,7 +116,8 @@ class PerceptionNode(NovaflowNode[PerceptionSettings]):
         grounding = self._grounder.ground(scene, task)
         self._groundings[scene.scene_id] = grounding
         stamp_ns = scene.main.stamp_ns
-        obstacles = conversions.collision_scene_to_msg(collision_scene(scene, grounding), stamp_ns)
+        around = collision_scene(scene, grounding)
+        obstacles = conversions.collision_scene_to_msg(around, stamp_ns)
         response.grounding = conversions.grounding_to_msg(grounding)
         response.collision_scene = obstacles
         response.fits = [conversions.pose_from_matrix(fit) for fit in find_fits(scene, grounding)]
@@ -121,6 +125,7 @@ class PerceptionNode(NovaflowNode[PerceptionSettings]):
             grounding.points(scene, grounding.target), scene.planning_frame, stamp_ns
         )
         self._collision.publish(obstacles)
+        self._markers.publish(collision_markers(around))
         mask = grounding.mask(grounding.target).astype(np.uint8) * 255
         self._mask.publish(conversions.image_to_msg(mask, "mono8", scene.main.frame_id, stamp_ns))
 

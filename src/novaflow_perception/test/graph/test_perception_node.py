@@ -21,6 +21,7 @@ from rclpy.parameter import Parameter
 from rclpy.qos import DurabilityPolicy, QoSProfile
 from rendering import CAMERA, Solid, render
 from sensor_msgs.msg import Image, PointCloud2
+from visualization_msgs.msg import Marker, MarkerArray
 
 from novaflow_core.errors import Code
 from novaflow_msgs.msg import CollisionScene
@@ -179,7 +180,7 @@ def test_3_capture_and_ground(bench):
     assert scene.main.color[mask].mean(axis=0)[0] > scene.main.color[mask].mean(axis=0)[2] + 50
     assert [item.role.value for item in grounding.objects] == ["target", "reference"]
     obstacles = conversions.collision_scene_from_msg(reply.collision_scene)
-    assert [box.name for box in obstacles.boxes] == ["reference_0"]
+    assert [box.name for box in obstacles.obstacles] == ["reference_0"]
     cloud = conversions.cloud_from_msg(reply.target_cloud)
     assert len(cloud) > 500
     size = np.ptp(cloud @ np.stack([*grounding.support.basis(), grounding.support.normal]).T, 0)
@@ -190,6 +191,9 @@ def test_3_capture_and_ground(bench):
         ).scene_id
         == scene.scene_id
     )
+    markers = bench.latched(MarkerArray, "/novaflow/collision_markers").markers
+    drawn = [(m.ns, m.type) for m in markers if m.action == Marker.ADD]
+    assert drawn == [("support", Marker.CUBE), ("reference_0", Marker.CUBE)]
     shown = conversions.image_from_msg(bench.latched(Image, "/novaflow/target_mask"))
     assert (shown > 0).sum() == mask.sum()
     assert 100 < bench.latched(PointCloud2, "/novaflow/scene_cloud").width <= 20000

@@ -116,11 +116,11 @@ def test_boxes_of_grounded_things_are_where_they_are(yaw):
     centre = grounding.target.corners.mean(axis=0)
     assert np.linalg.norm(centre[:2] - solids[0].centre) < 0.008
     obstacles = collision_scene(scene, grounding)
-    assert [box.name for box in obstacles.boxes] == ["reference_0", "other_0"]
-    cup, other = (box.T_planning_box[:3, 3] for box in obstacles.boxes)
+    assert [box.name for box in obstacles.obstacles] == ["reference_0", "other_0"]
+    cup, other = (box.T_planning_box[:3, 3] for box in obstacles.obstacles)
     assert np.linalg.norm(cup[:2] - solids[1].centre) < 0.012
     assert np.linalg.norm(other[:2] - solids[2].centre) < 0.012
-    assert obstacles.boxes[0].size[2] == pytest.approx(0.09, abs=0.006)
+    assert obstacles.obstacles[0].size[2] == pytest.approx(0.09, abs=0.006)
 
 
 def test_a_tall_thing_that_leaves_the_image_is_no_object():

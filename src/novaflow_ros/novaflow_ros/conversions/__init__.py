@@ -36,6 +36,11 @@ from novaflow_ros.conversions.images import (
     image_from_msg,
     image_to_msg,
 )
+from novaflow_ros.conversions.obstacles import (
+    capsule_pose,
+    obstacle_from_msg,
+    obstacle_to_msg,
+)
 from novaflow_ros.conversions.robot import trajectory_to_msg
 from novaflow_ros.conversions.scenes import (
     collision_scene_from_msg,
@@ -54,6 +59,7 @@ __all__ = [
     "camera_info_to_msg",
     "candidate_from_msg",
     "candidate_to_msg",
+    "capsule_pose",
     "cloud_from_msg",
     "cloud_to_msg",
     "collision_scene_from_msg",
@@ -70,6 +76,8 @@ __all__ = [
     "grounding_to_msg",
     "image_from_msg",
     "image_to_msg",
+    "obstacle_from_msg",
+    "obstacle_to_msg",
     "plane_from_msg",
     "plane_to_msg",
     "pose_from_matrix",

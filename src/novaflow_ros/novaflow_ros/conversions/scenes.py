@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from geometry_msgs.msg import Point, Vector3
+from geometry_msgs.msg import Point
 
 from novaflow_core.errors import ShapeError
-from novaflow_core.grounding import Box, CollisionScene, GroundedObject, Grounding, Role
+from novaflow_core.grounding import CollisionScene, GroundedObject, Grounding, Role
 from novaflow_core.scene import RgbdView, Scene
 from novaflow_core.task import Direction, Motion, ObjectPhrase, Relation, TaskSpec
 from novaflow_msgs import msg as nf
@@ -29,6 +29,9 @@ from novaflow_ros.conversions.images import (
     image_from_msg,
     image_to_msg,
 )
+from novaflow_ros.conversions.obstacles import obstacle_from_msg, obstacle_to_msg
+
+MOST_OBSTACLES = 256  # a scene that holds more is not one that perception saw
 
 
 def scene_to_msg(scene: Scene) -> nf.Scene:
@@ -164,12 +167,7 @@ def collision_scene_to_msg(scene: CollisionScene, stamp_ns: int = 0) -> nf.Colli
     out = nf.CollisionScene(scene_id=scene.scene_id, support=plane_to_msg(scene.support))
     out.header.frame_id = scene.planning_frame
     out.header.stamp = time_from_ns(stamp_ns)
-    out.names = [box.name for box in scene.boxes]
-    out.poses = [pose_from_matrix(box.T_planning_box) for box in scene.boxes]
-    out.sizes = [
-        Vector3(x=float(s[0]), y=float(s[1]), z=float(s[2]))
-        for s in (box.size for box in scene.boxes)
-    ]
+    out.obstacles = [obstacle_to_msg(item) for item in scene.obstacles]
     out.eyes = [Point(x=float(e[0]), y=float(e[1]), z=float(e[2])) for e in scene.eyes]
     return out
 
@@ -178,21 +176,17 @@ def collision_scene_from_msg(message: nf.CollisionScene) -> CollisionScene:
     """Collision scene of a message.
 
     Raises:
-        ShapeError: If names, poses and sizes differ in number.
+        ShapeError: If an obstacle is malformed, two have one name, or there are too many.
     """
-    if not len(message.names) == len(message.poses) == len(message.sizes):
+    count = len(message.obstacles)
+    if count > MOST_OBSTACLES:
         raise ShapeError(
-            f"collision scene: {len(message.names)} names, {len(message.poses)} poses, "
-            f"{len(message.sizes)} sizes"
+            f"collision scene: {count} obstacles, at most {MOST_OBSTACLES} are looked at"
         )
-    boxes = tuple(
-        Box(name, pose_to_matrix(pose), np.array([size.x, size.y, size.z]))
-        for name, pose, size in zip(message.names, message.poses, message.sizes, strict=True)
-    )
     return CollisionScene(
         message.scene_id,
         message.header.frame_id,
         plane_from_msg(message.support),
-        boxes,
+        tuple(obstacle_from_msg(item) for item in message.obstacles),
         tuple(np.array([eye.x, eye.y, eye.z]) for eye in message.eyes),
     )

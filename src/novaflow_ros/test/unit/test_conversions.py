@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import math
+import re
 
 import numpy as np
 import pytest
 from builtin_interfaces.msg import Time
 from geometry_msgs.msg import Pose
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from rclpy.serialization import deserialize_message, serialize_message
 from sensor_msgs.msg import CameraInfo
 
@@ -17,7 +20,8 @@ from novaflow_core.candidate import CandidateFeasibility, CandidateScore, FlowCa
 from novaflow_core.errors import Code, ShapeError
 from novaflow_core.flow import MotionKind, ObjectFlow
 from novaflow_core.grasp import Grasp
-from novaflow_core.grounding import Box, CollisionScene, GroundedObject, Grounding, Role
+from novaflow_core.grounding import CollisionScene, GroundedObject, Grounding, Role
+from novaflow_core.obstacles import Box, Capsule, Sphere
 from novaflow_core.scene import Plane, RgbdView, Scene
 from novaflow_core.task import Direction, Motion, ObjectPhrase, Relation, TaskSpec
 from novaflow_msgs import msg as nf
@@ -185,14 +189,41 @@ def test_grounding() -> None:
 
 
 def test_collision_scene() -> None:
-    boxes = (Box("other_1", T_EXAMPLE, np.array([0.1, 0.2, 0.3])),)
+    box = Box("other_1", T_EXAMPLE, np.array([0.1, 0.2, 0.3]))
+    ball = Sphere("reference_0", np.array([0.4, -0.1, 0.03]), 0.03)
+    rods = [
+        Capsule(f"rod_{k}", np.array([0.1, 0.2, 0.3]), np.array(end), 0.02)
+        for k, end in enumerate(
+            [(0.3, 0.1, 0.5), (0.1, 0.2, 0.4), (0.1, 0.2, 0.1), (0.1, 0.2, 0.3)]
+        )
+    ]
+    support = Plane(np.array([0, 0, 1.0]), 0.0)
     eyes = (np.array([0.9, 0.1, 0.5]), np.array([0.0, 1.0, 0.7]))
-    scene = CollisionScene("s1", "base", Plane(np.array([0, 0, 1.0]), 0.0), boxes, eyes)
+    scene = CollisionScene("s1", "base", support, (ball, box, *rods), eyes)
     back = cv.collision_scene_from_msg(over_the_wire(cv.collision_scene_to_msg(scene, 7)))
-    assert (back.scene_id, back.planning_frame, back.boxes[0].name) == ("s1", "base", "other_1")
-    np.testing.assert_allclose(back.boxes[0].T_planning_box, T_EXAMPLE, atol=1e-12)
-    np.testing.assert_array_equal(back.boxes[0].size, [0.1, 0.2, 0.3])
+    assert (back.scene_id, back.planning_frame) == ("s1", "base")
+    assert [item.name for item in back.obstacles] == [item.name for item in scene.obstacles]
     np.testing.assert_array_equal(back.eyes, eyes)
+    got_ball, got_box, *got_rods = back.obstacles
+    assert isinstance(got_ball, Sphere) and isinstance(got_box, Box)
+    np.testing.assert_array_equal(got_ball.centre, ball.centre)
+    assert got_ball.radius == ball.radius
+    np.testing.assert_allclose(got_box.T_planning_box, T_EXAMPLE, atol=1e-12)
+    np.testing.assert_array_equal(got_box.size, [0.1, 0.2, 0.3])
+    for made, got in zip(rods, got_rods, strict=True):
+        assert isinstance(got, Capsule) and got.radius == made.radius
+        np.testing.assert_allclose(got.a, made.a, atol=1e-12)
+        np.testing.assert_allclose(got.b, made.b, atol=1e-12)
+
+
+@given(st.lists(st.floats(-1.0, 1.0), min_size=6, max_size=6), st.floats(1e-3, 0.5))
+@settings(max_examples=40, deadline=None)
+def test_any_capsule_survives_the_wire(ends: list[float], radius: float) -> None:
+    made = Capsule("c", np.array(ends[:3]), np.array(ends[3:]), radius)
+    back = cv.obstacle_from_msg(over_the_wire(cv.obstacle_to_msg(made)))
+    assert isinstance(back, Capsule)
+    points = np.random.default_rng(0).uniform(-1, 1, (50, 3))
+    np.testing.assert_allclose(back.distance(points), made.distance(points), atol=1e-9)
 
 
 def test_flow_and_candidate() -> None:
@@ -263,8 +294,6 @@ def test_other_malformed_messages_are_refused() -> None:
         cv.camera_info_from_msg(CameraInfo(width=6, height=4))
     with pytest.raises(ShapeError, match="no view"):
         cv.scene_from_msg(nf.Scene(scene_id="s"))
-    with pytest.raises(ShapeError, match="1 names"):
-        cv.collision_scene_from_msg(nf.CollisionScene(names=["a"]))
     with pytest.raises(ShapeError):
         cv.depth_from_msg(broken_image())
     with pytest.raises(ShapeError):
@@ -288,3 +317,34 @@ def test_unknown_codes_are_refused(code: int) -> None:
 
 def test_stamps_are_whole_nanoseconds() -> None:
     assert cv.time_from_ns(1_000_000_001) == Time(sec=1, nanosec=1)
+
+
+@pytest.mark.parametrize(
+    ("shape", "dimensions", "said"),
+    [
+        (7, [0.1], "shape 7"),
+        (nf.Obstacle.BOX, [0.1, 0.1], "3 dimensions, not 2"),
+        (nf.Obstacle.BOX, [0.1, -0.1, 0.1], "size"),
+        (nf.Obstacle.SPHERE, [0.1, 0.1, 0.1], "1 dimensions, not 3"),
+        (nf.Obstacle.SPHERE, [0.0], "radius 0.0"),
+        (nf.Obstacle.SPHERE, [math.nan], "not finite"),
+        (nf.Obstacle.CAPSULE, [0.1], "2 dimensions, not 1"),
+        (nf.Obstacle.CAPSULE, [-0.1, 0.2], "radius -0.1"),
+        (nf.Obstacle.CAPSULE, [0.1, -0.2], "-0.2 m long"),
+        (nf.Obstacle.CAPSULE, [0.1, math.inf], "not finite"),
+    ],
+)
+def test_malformed_obstacles_are_refused(shape: int, dimensions: list, said: str) -> None:
+    message = nf.Obstacle(name="other_1", shape=shape, dimensions=dimensions)
+    with pytest.raises(ShapeError, match=f"'other_1'.*{re.escape(said)}") as error:
+        cv.obstacle_from_msg(message)
+    assert error.value.code == Code.INVALID_MESSAGE
+
+
+def test_scenes_with_one_name_twice_or_too_many_obstacles_are_refused() -> None:
+    ball = nf.Obstacle(name="a", shape=nf.Obstacle.SPHERE, dimensions=[0.1])
+    with pytest.raises(ShapeError, match="name of their own"):
+        cv.collision_scene_from_msg(nf.CollisionScene(obstacles=[ball, ball]))
+    many = [nf.Obstacle(name=f"o{k}", shape=1, dimensions=[0.1]) for k in range(257)]
+    with pytest.raises(ShapeError, match="257 obstacles, at most 256"):
+        cv.collision_scene_from_msg(nf.CollisionScene(obstacles=many))
