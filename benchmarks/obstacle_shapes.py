@@ -29,7 +29,8 @@ from novaflow_core.scene import Plane
 from novaflow_executor.backends.antipodal import Antipodal
 from novaflow_executor.backends.trajopt import Trajopt
 from novaflow_executor.core.collision import CollisionModel
-from novaflow_executor.core.planner import MotionPlanner, PlannerSettings
+from novaflow_executor.core.planner import MotionPlanner
+from novaflow_executor.core.planner_settings import PlannerSettings
 from novaflow_perception.core.geometry import box_of_corners, tightest, upright_box
 
 Array = NDArray[np.float64]

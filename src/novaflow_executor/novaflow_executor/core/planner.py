@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,12 +21,11 @@ from novaflow_executor.core.collision import CollisionModel
 from novaflow_executor.core.corrections import (
     meeting,
     nearest_step,
-    place_step,
     rebased,
     without_alike,
 )
 from novaflow_executor.core.ending import why_held
-from novaflow_executor.core.feasibility import FeasibilityCheck, FeasibilityLimits, FeasiblePair
+from novaflow_executor.core.feasibility import FeasibilityCheck, FeasiblePair
 from novaflow_executor.core.grasp_settings import GraspSettings
 from novaflow_executor.core.grasps import (
     GraspProposer,
@@ -37,17 +36,12 @@ from novaflow_executor.core.grasps import (
 )
 from novaflow_executor.core.motion import FollowProblem, MotionSolver
 from novaflow_executor.core.on_joint import front_box, is_on_joint, rebased_on_joint
-from novaflow_executor.core.plan import (
-    Contact,
-    ExecutionPlan,
-    GripperCommand,
-    JointTrajectory,
-    Phase,
-    Segment,
-)
+from novaflow_executor.core.plan import ExecutionPlan, JointTrajectory, Segment
+from novaflow_executor.core.planner_settings import PlannerSettings
 from novaflow_executor.core.robot import RobotModel
 from novaflow_executor.core.robot_settings import load_robot_settings
-from novaflow_executor.core.timing import TimingLimits, joined, time_path
+from novaflow_executor.core.segments import SegmentMaker
+from novaflow_executor.core.timing import TimingLimits, time_path
 
 Array = NDArray[np.float64]
 Progress = Callable[[float, str], None]
@@ -55,34 +49,8 @@ ShouldStop = Callable[[], bool]
 
 SPHERE_SPACING_M = 0.02
 TARGET_BOX = "target"
-SAME_JOINTS_RAD = 0.01
 CLOSER_M = 0.001
 PUT_BACK_HEIGHT_M = 0.002  # nothing is pressed into its support
-
-
-@dataclass(frozen=True)
-class PlannerSettings:
-    """How plans are made.
-
-    Attributes:
-        speed: Share of the arm's velocity and acceleration limits, 0..1.
-        free_m_s: Speed of the TCP without the object [m/s].
-        descend_m_s: Speed towards and away from the object [m/s].
-        carry_m_s: Speed with the object [m/s].
-        place_m_s: Speed over the last `place_m` of the carry [m/s].
-        place_m: [m].
-        pull_m_s: Speed with something that moves on a joint [m/s].
-        feasibility: When a pair of grasp and candidate counts as feasible.
-    """
-
-    speed: float = 0.5
-    free_m_s: float = 0.6
-    descend_m_s: float = 0.12
-    carry_m_s: float = 0.25
-    place_m_s: float = 0.06
-    place_m: float = 0.05
-    pull_m_s: float = 0.08
-    feasibility: FeasibilityLimits = field(default_factory=FeasibilityLimits)
 
 
 @dataclass
@@ -127,7 +95,7 @@ class MotionPlanner:
     ) -> None:
         """Keep the parts."""
         self.robot, self.proposer, self.solver, self.settings = robot, proposer, solver, settings
-        self.approach = RrtConnect() if approach is None else approach
+        self._make = SegmentMaker(robot, solver, approach or RrtConnect(), settings)
         self._scored: _Scored | None = None  # of the last scene
         self._assembled_from: _Scored | None = None  # of the last plan, which `carry_on` continues
 
@@ -376,7 +344,7 @@ class MotionPlanner:
         carry = scored.check.follow(wanted, grasp, q_now, q_end)
         carry[0] = q_now
         held, after = self._after(scored, scene, carry[-1], grasp.width_m, plan.T_base_obj[-1])
-        segments = (*self._carry(carry, grasp.width_m, split=True), *after)
+        segments = (*self._make.carry(carry, grasp.width_m, split=True), *after)
         return replace(plan, grasp=grasp, segments=segments, held=held)
 
     def lift_off(
@@ -399,7 +367,7 @@ class MotionPlanner:
                 Code.APPROACH_NOT_FOUND,
                 f"what is held cannot be raised by {1e3 * height_m:.0f} mm to let it down again",
             )
-        return replace(plan, segments=self._carry(path, plan.grasp.width_m, name="lift off"))
+        return replace(plan, segments=self._make.carry(path, plan.grasp.width_m, name="lift off"))
 
     def held_motion(self, plan: ExecutionPlan, q: Array) -> Array:
         """How a gripper at joints `q` (N,) has moved what it holds since the plan's step 0."""
@@ -428,7 +396,7 @@ class MotionPlanner:
         grasp = plan.grasp
         path = scored.check.follow(back @ grasp.T_planning_tcp, grasp, q_now, plan.q_grasp)
         path[0] = q_now
-        carry = self._carry(path, grasp.width_m, name="put back")
+        carry = self._make.carry(path, grasp.width_m, name="put back")
         _, after = self._after(scored, scene, path[-1], grasp.width_m, np.eye(4))
         return replace(plan, T_base_obj=back, segments=(*carry, *after), held="")
 
@@ -456,17 +424,7 @@ class MotionPlanner:
         Raises:
             ExecutionError: APPROACH_NOT_FOUND.
         """
-        opening = plan.grasp.width_m
-        away = time_path(
-            self.robot,
-            self._retreat(q_now, scene, opening),
-            TimingLimits(self.settings.speed, self.settings.descend_m_s),
-        )
-        open_ = GripperCommand(opening, self.robot.settings.gripper.max_force)
-        segments = (
-            Segment(Phase.APPROACH, "open again", None, open_, opening, Contact.TARGET),
-            Segment(Phase.APPROACH, "back off", away, None, opening, Contact.TARGET),
-        )
+        segments = self._make.open_again(scene, q_now, plan.grasp.width_m)
         return replace(plan, segments=segments)
 
     def _known(self, scene: CollisionScene) -> _Scored:
@@ -489,28 +447,19 @@ class MotionPlanner:
         q_now: Array,
     ) -> ExecutionPlan:
         self._assembled_from = scored
-        grasp, gripper = pair.start.grasp, self.robot.settings.gripper
+        grasp, make = pair.start.grasp, self._make
         opening = grasp.width_m
-        carry, descent = pair.solution.q, self._descent(pair, scored.check)
+        carry = pair.solution.q
+        descent = make.descent(pair.start, carry[0], scored.check)
         if descent is None:
             descent = pair.start.descent
             wanted = pair.motion.poses @ grasp.T_planning_tcp
             carry = scored.check.follow(wanted, grasp, descent[-1], carry[-1])
         carry[0] = descent[-1]
-        before = scored.scene_with_target(scene, None)
-        free = self.free(CollisionModel(self.robot, before, opening), q_now, descent[0], "approach")
-        s = self.settings
-        open_ = GripperCommand(opening, gripper.max_force)
-        close = GripperCommand(0.0, gripper.max_force, grasps=True)
-        slow = TimingLimits(s.speed, s.descend_m_s, s.descend_m_s / 2, 0.02)
-        down = time_path(self.robot, descent, slow)
         held, after = self._after(scored, scene, carry[-1], opening, pair.motion.poses[-1])
         segments = (
-            Segment(Phase.APPROACH, "open the gripper", None, open_, opening),
-            Segment(Phase.APPROACH, "reach", free, None, opening),
-            Segment(Phase.APPROACH, "descend", down, None, opening, Contact.TARGET),
-            Segment(Phase.GRASP, "close", None, close, opening, Contact.TARGET),
-            *(self._pull if scored.on_joint else self._carry)(carry, opening),
+            *make.take(scored.scene_with_target(scene, None), q_now, descent, opening),
+            *(make.pull if scored.on_joint else make.carry)(carry, opening),
             *after,
         )
         return ExecutionPlan(
@@ -522,56 +471,6 @@ class MotionPlanner:
             scored.spheres,
             carry[0],
             held,
-        )
-
-    def _descent(self, pair: FeasiblePair, check: FeasibilityCheck) -> Array | None:
-        """The straight way (M, N) to where the flow's solution begins; None where there is none.
-
-        The optimiser holds a start by its pose alone: its joints may be others than those that
-        reached the grasp first, and a descent that ended in a leap to them would not be straight.
-        """
-        q, start = pair.solution.q[0], pair.start
-        if float(np.abs(q - start.q).max()) < SAME_JOINTS_RAD:
-            return np.concatenate([start.descent[:-1], q[None]])
-        T_base_tcp = self.robot.tcp(q)
-        back = -self.settings.feasibility.standoff_m * T_base_tcp[:3, 2]
-        path = straight(self.robot, q, T_base_tcp, back)
-        if path is None:
-            return None
-        clear = self.solver.clearance(check.model(start.grasp.width_m), path).min()
-        return path[::-1] if clear >= 0.0 else None
-
-    def _pull(self, q: Array, opening: float) -> tuple[Segment, ...]:
-        """Follow a joint path (T, N) with something that moves on a joint: slowly, in one go."""
-        limits = TimingLimits(self.settings.speed, self.settings.pull_m_s)
-        path = time_path(self.robot, q, limits)
-        return (Segment(Phase.CARRY, "pull", path, None, opening, Contact.CARRIED),)
-
-    def _carry(
-        self, q: Array, opening: float, *, split: bool = False, name: str = "carry"
-    ) -> tuple[Segment, ...]:
-        """Follow a joint path (T, N); `split`: rest before the last `place_m`, to look."""
-        s = self.settings
-        place = TimingLimits(s.speed, s.carry_m_s, s.place_m_s, s.place_m)
-        at = place_step(self.robot.tcp(q)[:, :3, 3], s.place_m) if split else 0
-        parts = [(name, q, place)]
-        if split and at == 0:
-            parts = [("place", q, place)]
-        elif split:
-            parts = [
-                ("carry", q[: at + 1], TimingLimits(s.speed, s.carry_m_s)),
-                ("place", q[at:], place),
-            ]
-        return tuple(
-            Segment(
-                Phase.CARRY,
-                part,
-                time_path(self.robot, path, limits),
-                None,
-                opening,
-                Contact.CARRIED,
-            )
-            for part, path, limits in parts
         )
 
     def _after(
@@ -591,46 +490,13 @@ class MotionPlanner:
         if not scored.on_joint and (held := why_held(scored.shape, T_placed, scene)):
             return held, ()
         after = scored.scene_with_target(scene, T_placed)
-        retreat = self._retreat(q_end, scene, opening)
-        home = self.free(
-            CollisionModel(self.robot, after, opening), retreat[-1], self.home, "return"
-        )
-        open_ = GripperCommand(opening, self.robot.settings.gripper.max_force)
-        limits = TimingLimits(self.settings.speed, self.settings.descend_m_s)
-        away = time_path(self.robot, retreat, limits)
-        return "", (
-            Segment(Phase.RELEASE, "let go", None, open_, opening, Contact.TARGET),
-            Segment(Phase.RETREAT, "back off", away, None, opening, Contact.TARGET),
-            Segment(Phase.RETREAT, "return", home, None, opening),
-        )
+        return "", self._make.leave(scene, after, q_end, opening)
 
     def free(
         self, collision: CollisionModel, q_from: Array, q_to: Array, name: str
     ) -> JointTrajectory:
-        """Move freely, at rest between the pieces that the approach backend finds.
-
-        Raises:
-            ExecutionError: APPROACH_NOT_FOUND, with what is in the way.
-            PlatformError: Of the approach backend.
-        """
-        limits = TimingLimits(self.settings.speed, self.settings.free_m_s)
-        pieces = self.approach.pieces(collision, q_from, q_to, name, self.solver.clearance)
-        return joined([time_path(self.robot, piece, limits) for piece in pieces])
-
-    def _retreat(self, q_end: Array, scene: CollisionScene, opening: float) -> Array:
-        """Straight back along the approach axis, or straight up."""
-        T_base_tcp = self.robot.tcp(q_end)
-        model = CollisionModel(self.robot, scene, opening)
-        length = self.settings.feasibility.standoff_m
-        for direction in (-T_base_tcp[:3, 2], scene.support.normal):
-            for share in (1.0, 0.7):
-                path = straight(self.robot, q_end, T_base_tcp, share * length * direction)
-                if path is not None and self.solver.clearance(model, path).min() > -0.002:
-                    return path
-        raise ExecutionError(
-            Code.APPROACH_NOT_FOUND,
-            f"the gripper has no free straight way of {700 * length:.0f} mm out of the release",
-        )
+        """Move freely; see `SegmentMaker.free`."""
+        return self._make.free(collision, q_from, q_to, name)
 
 
 def _with_target(scene: CollisionScene, shape: ObjectShape, T_moved: Array) -> CollisionScene:

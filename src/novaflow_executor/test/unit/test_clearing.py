@@ -11,7 +11,8 @@ from novaflow_executor.backends.antipodal import Antipodal
 from novaflow_executor.backends.banded_lm import BandedLm
 from novaflow_executor.core.clearing import LeftBehind, drop_height, plan_clearing
 from novaflow_executor.core.plan import Phase
-from novaflow_executor.core.planner import MotionPlanner, PlannerSettings
+from novaflow_executor.core.planner import MotionPlanner
+from novaflow_executor.core.planner_settings import PlannerSettings
 from novaflow_executor.core.validator import PlanValidator
 
 

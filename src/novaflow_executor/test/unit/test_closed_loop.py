@@ -14,7 +14,8 @@ from novaflow_executor.backends.antipodal import Antipodal
 from novaflow_executor.backends.banded_lm import BandedLm
 from novaflow_executor.core.closed_loop import ClosedLoop, FollowTask
 from novaflow_executor.core.execution import ExecutionLimits, PlanRunner
-from novaflow_executor.core.planner import MotionPlanner, PlannerSettings
+from novaflow_executor.core.planner import MotionPlanner
+from novaflow_executor.core.planner_settings import PlannerSettings
 from novaflow_executor.core.sight import Sighting
 from novaflow_executor.core.validator import PlanValidator
 

@@ -25,7 +25,8 @@ from novaflow_executor.core.grasps import GraspRequest
 from novaflow_executor.core.handle_grasps import find_bar, handle_grasps
 from novaflow_executor.core.on_joint import rebased_on_joint
 from novaflow_executor.core.plan import Phase
-from novaflow_executor.core.planner import MotionPlanner, PlannerSettings
+from novaflow_executor.core.planner import MotionPlanner
+from novaflow_executor.core.planner_settings import PlannerSettings
 from novaflow_executor.core.validator import PlanValidator
 
 POSE = se3.from_rt(se3.exp_so3([0, 0, 0.25]), [0.34, -0.06, 0.0])

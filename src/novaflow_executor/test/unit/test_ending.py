@@ -16,7 +16,8 @@ from novaflow_executor.core.clearing import LeftBehind, plan_clearing
 from novaflow_executor.core.ending import why_held
 from novaflow_executor.core.grasps import object_shape
 from novaflow_executor.core.plan import Phase
-from novaflow_executor.core.planner import MotionPlanner, PlannerSettings
+from novaflow_executor.core.planner import MotionPlanner
+from novaflow_executor.core.planner_settings import PlannerSettings
 from novaflow_executor.core.validator import PlanValidator
 
 

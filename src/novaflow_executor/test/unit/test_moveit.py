@@ -19,7 +19,8 @@ from novaflow_executor.backends.banded_lm import BandedLm
 from novaflow_executor.backends.moveit import MoveIt
 from novaflow_executor.core.approach_settings import ApproachSettings
 from novaflow_executor.core.collision import CollisionModel
-from novaflow_executor.core.planner import MotionPlanner, PlannerSettings
+from novaflow_executor.core.planner import MotionPlanner
+from novaflow_executor.core.planner_settings import PlannerSettings
 from novaflow_executor.core.validator import PlanValidator
 
 

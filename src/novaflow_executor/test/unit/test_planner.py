@@ -13,7 +13,8 @@ from novaflow_core.obstacles import Box, Capsule, Sphere
 from novaflow_executor.backends.antipodal import Antipodal
 from novaflow_executor.backends.banded_lm import BandedLm
 from novaflow_executor.core.plan import Contact, Phase
-from novaflow_executor.core.planner import MotionPlanner, PlannerSettings
+from novaflow_executor.core.planner import MotionPlanner
+from novaflow_executor.core.planner_settings import PlannerSettings
 from novaflow_executor.core.validator import PlanValidator, ValidatorLimits
 
 SHIFT = (-0.02, 0.28, 0.0)

@@ -10,7 +10,8 @@ import pytest
 from novaflow_core.errors import Code
 from novaflow_executor.backends.antipodal import Antipodal
 from novaflow_executor.backends.banded_lm import BandedLm
-from novaflow_executor.core.planner import MotionPlanner, PlannerSettings
+from novaflow_executor.core.planner import MotionPlanner
+from novaflow_executor.core.planner_settings import PlannerSettings
 from novaflow_executor.core.visibility import Sightlines
 
 LIFT = (0.0, 0.0, 0.12)
