@@ -156,6 +156,13 @@ class MoveIt:
         """MoveIt's current state with the arm's joints at q; fingers stay as they are."""
         with self._monitor.read_only() as shared:
             state = copy.deepcopy(shared.current_state)
+        unknown = [joint for joint in names if joint not in state.joint_positions]
+        if unknown:
+            raise PlatformError(
+                Code.INVALID_SETTING,
+                f"MoveIt's robot has no {', '.join(unknown)}; is '{self._settings.moveit_config}' "
+                "the configuration of this arm?",
+            )
         state.joint_positions = {joint: float(value) for joint, value in zip(names, q, strict=True)}
         state.update()
         return state

@@ -131,6 +131,13 @@ def test_a_frame_that_moveit_does_not_know_is_an_error(world, robot, make_scene,
     assert not world.locked
 
 
+def test_the_configuration_of_another_arm_is_an_error(world, robot, make_scene, ends):
+    world.state = fake_moveit.RobotState({"panda_joint1": 0.0})
+    with pytest.raises(PlatformError, match="has no fr3_joint1, fr3_joint2") as error:
+        asked(world, robot, make_scene(), ends)
+    assert error.value.code == Code.INVALID_SETTING
+
+
 def test_an_unknown_group_is_an_error(world):
     with pytest.raises(PlatformError, match=r"'hand'.*not in the robot model") as error:
         MoveIt(ApproachSettings(moveit_group="hand"))
