@@ -1,7 +1,10 @@
 """What imagining and judging cost in processor time, and where it goes.
 
     python benchmarks/flow_cost.py [--task cup] [--seed 1000] [--candidates 8] [--spoiled 4]
-                                   [--workers 2] [--profile FILE]
+                                   [--workers 2] [--profile FILE] [--ratio 5] [--lifting]
+
+With --ratio N, candidates against one honest candidate, N times in turn, medians. With --lifting,
+what each stage takes beside the paper's, and what tracks to flow adds to the tracker's own time.
 
 One view of the simulated cell, the cores of generation and selection in this process, no graph.
 Processor time counts every thread and child process; wall time depends on what else runs.
@@ -14,17 +17,25 @@ import cProfile
 import os
 import tempfile
 import time
+from collections import Counter
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+from unittest import mock
 
 import cv2
+import numpy as np
 from cell_views import INSTRUCTIONS, cell_scene
 
+from novaflow_core.grounding import Grounding
+from novaflow_core.scene import Scene
 from novaflow_flowgen.core.critic import Critic
 from novaflow_flowgen.core.flow_image import draw_flow_image, write_png
 from novaflow_flowgen.core.lift import make_klt
-from novaflow_flowgen.core.pool import CandidatePool, PoolRequest
+from novaflow_flowgen.core.pool import CandidatePool, Pool, PoolRequest
 from novaflow_flowgen.core.settings import FlowgenSettings
 from novaflow_flowgen.core.storyboard import Storyboard
+from novaflow_flowgen.core.tracks import KltTracker
 from novaflow_perception.backends.tabletop import TabletopGrounder
 from novaflow_perception.core.instruction import parse
 
@@ -53,6 +64,78 @@ def _spent() -> float:
     return t.user + t.system + t.children_user + t.children_system
 
 
+@dataclass(frozen=True)
+class Goal:
+    """One goal on one view."""
+
+    scene: Scene
+    grounding: Grounding
+    seed: int
+    workers: int
+
+    def cost(self, candidates: int, spoiled: int) -> tuple[float, float, Pool]:
+        """Processor and wall seconds from view to verdict; nothing is kept from before."""
+        pool = CandidatePool(Storyboard(), make_klt(FlowgenSettings()), workers=self.workers)
+        with tempfile.TemporaryDirectory() as folder:
+            request = PoolRequest(
+                self.scene, self.grounding, candidates, self.seed, spoiled, Path(folder)
+            )
+            wall, spent = time.monotonic(), _spent()
+            made = pool.make(request, lambda *_: None, lambda: False)
+            choice = Critic().select(self.scene, self.grounding, made.candidates, ())
+            image = draw_flow_image(
+                self.scene.main, "", made.candidates, choice.scores, choice.candidate_id
+            )
+            write_png(image, Path(folder) / "flow_image.png")
+            return _spent() - spent, time.monotonic() - wall, made
+
+
+def _show_ratio(goal: Goal, candidates: int, spoiled: int, times: int) -> None:
+    """Print what several candidates cost against one honest one, in turn."""
+    goal.cost(1, 0)  # imports and the caches of OpenCV
+    rows = []
+    for _ in range(times):
+        one, many = goal.cost(1, 0), goal.cost(candidates, spoiled)
+        rows.append((one[0], many[0], one[1], many[1]))
+        print("  one {:.2f} s, all {:.2f} s; wall {:.2f} s, {:.2f} s".format(*rows[-1]), flush=True)
+        died = Counter(c.code.name for c in many[2].candidates)
+    table = np.array(rows)
+    ratios = np.median(table[:, [1, 3]] / table[:, [0, 2]], axis=0)
+    print(
+        f"{candidates} candidates, {spoiled} spoiled, {goal.workers} workers, against one, median "
+        f"of {times}: {ratios[0]:.2f} times the processor time, {ratios[1]:.2f} times the wall time"
+    )
+    print(dict(died))
+
+
+def _show_lifting(goal: Goal) -> None:
+    """Print each stage's time for one candidate, and the share of tracks to flow."""
+    spent = {"track": 0.0}
+    followed = KltTracker.track
+
+    def timed(self: KltTracker, *given: Any) -> Any:
+        began = time.process_time()
+        try:
+            return followed(self, *given)
+        finally:
+            spent["track"] += time.process_time() - began
+
+    goal.cost(1, 0)
+    began = {}
+    with mock.patch.object(KltTracker, "track", timed):
+        made = goal.cost(1, 0)[2]
+    began.update(made.seconds)
+    print("one candidate, a CPU core here; the paper's numbers are of an H100, other hardware:")
+    for name, seconds in began.items():
+        print(f"  {name:10s} {seconds:6.2f} s")
+    print("  paper: MegaSaM 100 s, TAPIP3D 5 s, SAM 2 8 s")
+    rest = began["lift"] + began.get("screen", 0.0) - spent["track"]
+    print(
+        f"  2D tracker {spent['track']:.2f} s; everything else of screen and lift {rest:.2f} s, "
+        f"{100 * rest / spent['track']:.0f} % on top"
+    )
+
+
 def main() -> None:
     """Print the table."""
     options = argparse.ArgumentParser(description=__doc__)
@@ -63,11 +146,20 @@ def main() -> None:
     options.add_argument("--spoiled", type=int, default=4)
     options.add_argument("--workers", type=int, default=2)
     options.add_argument("--profile", type=Path, help="cProfile of all, with one worker")
+    options.add_argument("--ratio", type=int, default=0, help="repetitions against one candidate")
+    options.add_argument("--lifting", action="store_true", help="one candidate, stage by stage")
     chosen = options.parse_args()
     cv2.setNumThreads(1)
     width, height = map(int, chosen.size.split("x"))
     scene = cell_scene(chosen.task, chosen.seed, width, height)
     grounding = TabletopGrounder().ground(scene, parse(INSTRUCTIONS[chosen.task]))
+    if chosen.ratio or chosen.lifting:
+        goal = Goal(scene, grounding, chosen.seed, chosen.workers)
+        if chosen.ratio:
+            _show_ratio(goal, chosen.candidates, chosen.spoiled, chosen.ratio)
+        if chosen.lifting:
+            _show_lifting(goal)
+        return
     profile = cProfile.Profile() if chosen.profile else None
     workers = 1 if profile else chosen.workers
     pool = CandidatePool(Storyboard(), make_klt(FlowgenSettings()), workers=workers)

@@ -12,7 +12,7 @@ from novaflow_flowgen.core.tracks import Gray, KltTracker
 Float = NDArray[np.float64]
 
 _WIDTH_PX = 640  # wider images are shrunk: half a pixel of the camera does not matter
-_EVERY = 3  # steps; motion of a camera is slow against what a tracker reaches
+LOOK_EVERY = 3  # steps; motion of a camera is slow against what a tracker reaches
 _REACH_PX = 13  # a tracker's window, and what its coarser level sees beyond it; shrunk image
 _CORNERS = 100
 _MIN_POINTS = 8
@@ -26,7 +26,12 @@ class BackgroundWatch:
     """
 
     def __init__(
-        self, first: Gray, mask: NDArray[np.bool_], model: CameraModel, steps: int
+        self,
+        first: Gray,
+        mask: NDArray[np.bool_],
+        model: CameraModel,
+        steps: int,
+        every: int = LOOK_EVERY,
     ) -> None:
         """Find corners.
 
@@ -35,7 +40,9 @@ class BackgroundWatch:
             mask: (H, W) the object in it.
             model: Intrinsics.
             steps: Frames of the video.
+            every: Steps between two looks.
         """
+        self._every = every
         self._shrink = max(1, round(model.width / _WIDTH_PX))
         self._steps = steps
         self._size = (model.width // self._shrink, model.height // self._shrink)
@@ -60,7 +67,7 @@ class BackgroundWatch:
         if len(known):
             low, high = known.min(axis=0) - _REACH_PX, known.max(axis=0) + _REACH_PX
             self._alive &= ~((self._start > low) & (self._start < high)).all(axis=1)
-        due = step % _EVERY == 0 or step == self._steps - 1
+        due = step % self._every == 0 or step == self._steps - 1
         if not due or self._alive.sum() < _MIN_POINTS:
             return
         alive = np.flatnonzero(self._alive)

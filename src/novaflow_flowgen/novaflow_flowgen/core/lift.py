@@ -18,9 +18,9 @@ from novaflow_core import se3
 from novaflow_core.errors import Code, ShapeError, TrackingError
 from novaflow_core.flow import MotionKind, ObjectFlow
 from novaflow_core.video import Video
-from novaflow_flowgen.core.background import BackgroundWatch
+from novaflow_flowgen.core.background import LOOK_EVERY, BackgroundWatch
 from novaflow_flowgen.core.lift_checks import LiftGuard, LiftLimits, StepRecord, summarise
-from novaflow_flowgen.core.object_template import ObjectTemplate, TemplateStore
+from novaflow_flowgen.core.object_template import MAX_TRACKS, ObjectTemplate, TemplateStore
 from novaflow_flowgen.core.pose_fit import Alignment, PixelAligner, fit_tracks
 from novaflow_flowgen.core.protocols import (
     LiftRequest,
@@ -71,6 +71,9 @@ class PnpLifter:
         make_tracker: Callable[[], PairTracker],
         track_filter: str = MIN_SUPPORT,
         limits: LiftLimits | None = None,
+        *,
+        every: int = 1,
+        max_tracks: int = MAX_TRACKS,
     ) -> None:
         """Keep the settings; a tracker is built per video, since lifts run in parallel.
 
@@ -79,18 +82,21 @@ class PnpLifter:
             track_filter: `all_visible` keeps points seen in every step (NovaFlow, sec. 3),
                 `min_support` those seen in at least half of them.
             limits: When to abstain.
+            every: How far the frames that it gets are apart in the whole video.
+            max_tracks: Most points that are tracked.
         """
+        self._every = every
         self._make_tracker = make_tracker
         self._filter = track_filter
         self._limits = limits or LiftLimits()
-        self._templates = TemplateStore(self._limits.min_seeds)
+        self._templates = TemplateStore(self._limits.min_seeds, max_tracks)
 
     def lift(
         self, request: LiftRequest, on_progress: OnProgress, should_stop: ShouldStop
     ) -> LiftResult:
         """Follow the masked object through the video."""
         steps, grays = _open(request)
-        guard = LiftGuard(self._limits, request.view.model, steps)
+        guard = LiftGuard(self._limits, request.view.model, steps, self._every)
         check_stop(should_stop)
         work = self._prepare(request, next(grays), steps)
         seen = [np.ones(len(work.template.points), np.float32)]
@@ -110,7 +116,7 @@ class PnpLifter:
         return _Work(
             request, template, self._make_tracker(),
             PixelAligner(template.alignment.scaled(first), template.alignment, share),
-            BackgroundWatch(first, mask, model, steps), first,
+            BackgroundWatch(first, mask, model, steps, max(1, LOOK_EVERY // self._every)), first,
             np.ones(len(template.points), np.float32),
         )  # fmt: skip
 

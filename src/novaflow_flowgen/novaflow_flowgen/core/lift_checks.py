@@ -94,9 +94,17 @@ def summarise(records: list[StepRecord], background_px: float) -> dict[str, floa
 class LiftGuard:
     """Ends a lift at the first step that cannot be trusted; what follows could not mend it."""
 
-    def __init__(self, limits: LiftLimits, model: CameraModel, steps: int) -> None:
-        """Keep the limits of a video of so many frames."""
-        self._limits, self._model, self._steps = limits, model, steps
+    def __init__(self, limits: LiftLimits, model: CameraModel, steps: int, every: int = 1) -> None:
+        """Keep the limits.
+
+        Args:
+            limits: When to abstain.
+            model: Intrinsics of the video.
+            steps: Number of frames that are looked at.
+            every: How far these are apart in the whole video.
+        """
+        self._limits, self._model = limits, model
+        self._every, self._total = every, (steps - 1) * every + 1
 
     def check(self, records: list[StepRecord], background_px: float) -> None:
         """Look at the newest record.
@@ -109,7 +117,7 @@ class LiftGuard:
             TrackingError: TRACKS_TOO_FEW, LIFT_LOW_INLIERS, LIFT_DIVERGED or LIFT_UNCERTAIN, with
                 step, numbers and the statistics so far.
         """
-        where = f"in frame {len(records) + 1} of {self._steps}"
+        where = f"in frame {len(records) * self._every + 1} of {self._total}"
         found = self._step_fault(records[-1], where) or self._camera_fault(
             records[-1], background_px
         )

@@ -20,7 +20,7 @@ Gray = NDArray[np.uint8]
 
 _MAX_SURFACE = 16000  # pixels that the alignment renders; larger objects are aligned on fewer
 _MAX_SHRINK = 4
-_MAX_TRACKS = 360  # more tracks share their errors and only cost time
+MAX_TRACKS = 360  # more tracks share their errors and only cost time
 _KEPT = 2  # templates in memory: one per object that is looked at alternately
 
 
@@ -76,9 +76,9 @@ class ObjectTemplate:
 class TemplateStore:
     """Makes templates, and keeps the newest: all candidates of a goal share one."""
 
-    def __init__(self, min_seeds: int) -> None:
-        """Keep the fewest points that an object must have."""
-        self._min_seeds = min_seeds
+    def __init__(self, min_seeds: int, max_tracks: int = MAX_TRACKS) -> None:
+        """Keep the fewest points that an object must have, and the most that are tracked."""
+        self._min_seeds, self._max_tracks = min_seeds, max_tracks
         self._lock = threading.Lock()
         self._kept: list[tuple[RgbdView, NDArray[np.bool_], ObjectTemplate]] = []
 
@@ -92,12 +92,14 @@ class TemplateStore:
             for known_view, known_mask, template in self._kept:
                 if known_view is view and np.array_equal(known_mask, mask):
                     return template
-            template = make_template(view, mask, self._min_seeds)
+            template = make_template(view, mask, self._min_seeds, self._max_tracks)
             self._kept = [(view, mask, template), *self._kept[: _KEPT - 1]]
             return template
 
 
-def make_template(view: RgbdView, mask: NDArray[np.bool_], min_seeds: int) -> ObjectTemplate:
+def make_template(
+    view: RgbdView, mask: NDArray[np.bool_], min_seeds: int, max_tracks: int = MAX_TRACKS
+) -> ObjectTemplate:
     """Measure an object; see `TemplateStore.of`."""
     depth = smooth_depth(view.depth, mask, size=9)
     known = np.isfinite(depth) & np.isfinite(view.depth)
@@ -115,7 +117,7 @@ def make_template(view: RgbdView, mask: NDArray[np.bool_], min_seeds: int) -> Ob
     shuffled = np.random.default_rng(0).permutation(len(points))
     return ObjectTemplate(
         points,
-        np.sort(shuffled[:_MAX_TRACKS]),
+        np.sort(shuffled[:max_tracks]),
         behind,
         _shrunk(depth, behind, mask, view.model),
     )

@@ -1,7 +1,7 @@
-"""The candidate pool: imagine, save, read back and lift several videos, two at a time.
+"""The candidate pool: imagine, screen, save, read back and lift several videos, two at a time.
 
-Every flow is lifted from the video file, never from the frames in memory: what is judged is what is
-on disk.
+A cheap look comes first, so that a spoiled video dies before it costs much. Every flow is lifted
+from the video file, never from the frames in memory: what is judged is what is on disk.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,17 +24,22 @@ from novaflow_core.flow import ObjectFlow
 from novaflow_core.grounding import Grounding
 from novaflow_core.scene import Scene
 from novaflow_core.task import Motion
+from novaflow_core.video import Video
 from novaflow_flowgen.core.hallucination import assign_spoils
 from novaflow_flowgen.core.jointed import jointed
+from novaflow_flowgen.core.lift import PnpLifter
 from novaflow_flowgen.core.prompting import Prompt, PromptExpander, TemplatePrompt
 from novaflow_flowgen.core.protocols import (
     Lifter,
     LiftRequest,
     ShouldStop,
+    Sketch,
+    SketchingGenerator,
     VideoGenerator,
     VideoRequest,
     check_stop,
 )
+from novaflow_flowgen.core.screen import CoarseScreen
 from novaflow_flowgen.core.video_file import VideoReader, VideoSize, write_mp4
 
 Report = Callable[[str, float], None]
@@ -92,9 +96,24 @@ class CandidatePool:
         *,
         expander: PromptExpander | None = None,
         workers: int = 2,
+        screened: bool = True,
+        keep_rejected: bool = False,
     ) -> None:
-        """Keep the backends; OpenCV releases the GIL, so `workers` threads share the cores."""
+        """Keep the backends.
+
+        Args:
+            generator: Imagines the videos.
+            lifter: Lifts them.
+            expander: Writes what a video model is told; None: a template.
+            workers: Candidates at the same time; OpenCV releases the GIL, so threads share the
+                cores.
+            screened: Whether a coarse look comes before saving and lifting. It lifts as a
+                `PnpLifter` does, so it speaks for no other lifter.
+            keep_rejected: Whether a video that it rejects is drawn to its end and saved all the
+                same. One that a model has made as a whole is always saved.
+        """
         self._generator, self._lifter, self._workers = generator, lifter, workers
+        self._screened, self._keep = screened, keep_rejected
         self._expander = expander or TemplatePrompt()
 
     def make(self, request: PoolRequest, report: Report, should_stop: ShouldStop) -> Pool:
@@ -119,6 +138,10 @@ class CandidatePool:
         prompt = self._expand(request, meter, should_stop)
         if prompt is not None:
             first = replace(first, prompt=prompt.text)
+        screen = None
+        if self._screened and isinstance(self._lifter, PnpLifter):
+            with meter.part("screen"):
+                screen = CoarseScreen(request.scene, request.grounding)
         canvases = _Canvases((first.steps, *request.scene.main.color.shape))
         with ThreadPoolExecutor(self._workers, thread_name_prefix="candidate") as threads:
             futures = [
@@ -127,6 +150,7 @@ class CandidatePool:
                     request,
                     replace(first, candidate=i, spoil=spoil),
                     canvases,
+                    screen,
                     meter,
                     should_stop,
                 )
@@ -150,27 +174,17 @@ class CandidatePool:
         pool: PoolRequest,
         request: VideoRequest,
         canvases: _Canvases,
+        screen: CoarseScreen | None,
         meter: _Meter,
         should_stop: ShouldStop,
     ) -> FlowCandidate:
         index = request.candidate
         name = f"candidate_{index + 1}"  # as people count, and as the flow image numbers them
-        path = pool.artifacts / f"{name}.mp4"
-        digest = ""
+        saved = _Saved(pool.artifacts / f"{name}.mp4")
         try:
             check_stop(should_stop)
-            with meter.part("video"):
-                video = self._generator.generate(
-                    replace(request, canvas=canvases.mine()),
-                    lambda p: meter.at(index, _IMAGINE_SHARE * p),
-                    should_stop,
-                )
-            with meter.part("encode"):
-                write_mp4(video, path)
-                digest = hashlib.sha256(path.read_bytes()).hexdigest()
-                self._write_truth(pool, request, digest)
-            saved = _Saved(path, len(video.frames))
-            del video
+            request = replace(request, canvas=canvases.mine())
+            self._film(pool, request, saved, screen, meter, should_stop)
             flow, stats = self._lifted(pool, saved, index, meter, should_stop)
         except NovaflowError as error:
             if error.code == Code.CANCELLED:
@@ -179,12 +193,69 @@ class CandidatePool:
             known = {k: float(v) for k, v in error.evidence.items() if isinstance(v, int | float)}
             return FlowCandidate(
                 name, pool.scene.scene_id, error.code, error.reason, None,
-                path.resolve().as_uri() if digest else "", digest, known,
+                saved.uri, saved.digest, known,
             )  # fmt: skip
         meter.at(index, 1.0, f"{name} lifted")
         return FlowCandidate(
-            name, pool.scene.scene_id, Code.OK, "", flow, path.resolve().as_uri(), digest, stats
+            name, pool.scene.scene_id, Code.OK, "", flow, saved.uri, saved.digest, stats
         )
+
+    def _film(
+        self,
+        pool: PoolRequest,
+        request: VideoRequest,
+        saved: _Saved,
+        screen: CoarseScreen | None,
+        meter: _Meter,
+        should_stop: ShouldStop,
+    ) -> None:
+        """Imagine a video and save it; one that the screen rejects is not drawn to its end."""
+
+        def progress(share: float) -> None:
+            meter.at(request.candidate, _IMAGINE_SHARE * share)
+
+        if screen is None or not isinstance(self._generator, SketchingGenerator):
+            with meter.part("video"):
+                video = self._generator.generate(request, progress, should_stop)
+            self._save(pool, request, video, saved, meter)
+            if screen is not None:
+                with meter.part("screen"):
+                    screen.check(_Whole(video), should_stop)
+            return
+        with meter.part("video"):
+            sketch = self._generator.sketch(request)
+        try:
+            with meter.part("screen"):
+                screen.check(sketch, should_stop)
+        except NovaflowError as error:
+            if self._keep and error.code != Code.CANCELLED:
+                self._finish(pool, request, sketch, saved, meter, should_stop)
+            raise
+        self._finish(pool, request, sketch, saved, meter, should_stop)
+
+    def _finish(
+        self,
+        pool: PoolRequest,
+        request: VideoRequest,
+        sketch: Sketch,
+        saved: _Saved,
+        meter: _Meter,
+        should_stop: ShouldStop,
+    ) -> None:
+        with meter.part("video"):
+            video = sketch.finish(
+                lambda p: meter.at(request.candidate, _IMAGINE_SHARE * p), should_stop
+            )
+        self._save(pool, request, video, saved, meter)
+
+    def _save(
+        self, pool: PoolRequest, request: VideoRequest, video: Video, saved: _Saved, meter: _Meter
+    ) -> None:
+        with meter.part("encode"):
+            write_mp4(video, saved.path)
+            saved.digest = hashlib.sha256(saved.path.read_bytes()).hexdigest()
+            saved.frames = len(video.frames)
+            self._write_truth(pool, request, saved.digest)
 
     def _lifted(
         self, pool: PoolRequest, saved: _Saved, index: int, meter: _Meter, should_stop: ShouldStop
@@ -224,11 +295,36 @@ class CandidatePool:
         (pool.truth_dir / f"{digest}.json").write_text(json.dumps(truth))
 
 
-class _Saved(NamedTuple):
-    """A video on disk, and how many frames were written to it."""
+@dataclass
+class _Saved:
+    """A video on disk, and how many frames were written to it; before that, where it will be."""
 
     path: Path
-    frames: int
+    frames: int = 0
+    digest: str = ""
+
+    @property
+    def uri(self) -> str:
+        """Address of the file; "" while there is none."""
+        return self.path.resolve().as_uri() if self.digest else ""
+
+
+@dataclass(frozen=True)
+class _Whole:
+    """A video in memory, of which single frames are looked at."""
+
+    video: Video
+
+    @property
+    def fps(self) -> float:
+        return self.video.fps
+
+    @property
+    def steps(self) -> int:
+        return len(self.video.frames)
+
+    def frame(self, step: int) -> NDArray[np.uint8]:
+        return np.asarray(self.video.frames[step])
 
 
 class _Canvases:

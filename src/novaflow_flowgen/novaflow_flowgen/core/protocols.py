@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -79,6 +79,37 @@ class VideoGenerator(Protocol):
 
     def spoils(self, request: VideoRequest) -> tuple[Spoil, ...]:
         """Hallucinations that this generator can make for this scene."""
+        ...
+
+
+class Sketch(Protocol):
+    """A video whose frames are drawn when they are asked for, in any order."""
+
+    @property
+    def fps(self) -> float:
+        """Frames per second of the motion [Hz]."""
+        ...
+
+    @property
+    def steps(self) -> int:
+        """Number of frames T."""
+        ...
+
+    def frame(self, step: int) -> NDArray[np.uint8]:
+        """Frame (H, W, 3) uint8 RGB of a step; asked again, it is the same array."""
+        ...
+
+    def finish(self, on_progress: OnProgress, should_stop: ShouldStop) -> Video:
+        """Draw what is missing; `on_progress` gets 0..1."""
+        ...
+
+
+@runtime_checkable
+class SketchingGenerator(VideoGenerator, Protocol):
+    """A generator that need not draw a whole video before one can look at it."""
+
+    def sketch(self, request: VideoRequest) -> Sketch:
+        """Begin a video; `generate` gives the same one, finished."""
         ...
 
 

@@ -69,6 +69,39 @@ class _Cutout:
     background_depth: NDArray[np.float32]
 
 
+class StoryboardSketch:
+    """One video, drawn frame by frame: a `Sketch`."""
+
+    fps = DEFAULT_FPS
+
+    def __init__(self, request: VideoRequest, script: Script, cutout: _Cutout) -> None:
+        """Begin with no frame drawn."""
+        self._view, self._script, self._cutout = request.scene.main, script, cutout
+        self.steps = request.steps
+        shape = (request.steps, *self._view.color.shape)
+        self._frames = np.empty(shape, np.uint8) if request.canvas is None else request.canvas
+        self._drawn = [False] * request.steps
+
+    def frame(self, step: int) -> NDArray[np.uint8]:
+        """See `Sketch.frame`."""
+        out: NDArray[np.uint8] = self._frames[step]
+        if not self._drawn[step]:
+            view = self._view
+            to_camera = se3.inverse(view.T_planning_camera)
+            motion = to_camera @ self._script.motions[step] @ view.T_planning_camera
+            _render(out, self._cutout, motion, view, self._script.effects, step)
+            self._drawn[step] = True
+        return out
+
+    def finish(self, on_progress: OnProgress, should_stop: ShouldStop) -> Video:
+        """See `Sketch.finish`."""
+        for step in range(self.steps):
+            check_stop(should_stop)
+            self.frame(step)
+            on_progress((step + 1) / self.steps)
+        return Video(self._frames, self.fps)
+
+
 class Storyboard:
     """The `storyboard` backend: general rigid motions by words, candidates that differ by seed."""
 
@@ -84,19 +117,12 @@ class Storyboard:
         self, request: VideoRequest, on_progress: OnProgress, should_stop: ShouldStop
     ) -> Video:
         """Render the task as T frames of the main view's size."""
+        return self.sketch(request).finish(on_progress, should_stop)
+
+    def sketch(self, request: VideoRequest) -> StoryboardSketch:
+        """Decide what the video shows; see `script` for the errors."""
         script = self.script(request)
-        cutout = self._cutout(request, script.label)
-        view = request.scene.main
-        frames = request.canvas
-        if frames is None:
-            frames = np.empty((request.steps, *view.color.shape), np.uint8)
-        to_camera = se3.inverse(view.T_planning_camera)
-        for step in range(request.steps):
-            check_stop(should_stop)
-            motion = to_camera @ script.motions[step] @ view.T_planning_camera
-            _render(frames[step], cutout, motion, view, script.effects, step)
-            on_progress((step + 1) / request.steps)
-        return Video(frames, DEFAULT_FPS)
+        return StoryboardSketch(request, script, self._cutout(request, script.label))
 
     def spoils(self, request: VideoRequest) -> tuple[Spoil, ...]:
         """All kinds, but the wrong object only where another one can be seen well enough."""

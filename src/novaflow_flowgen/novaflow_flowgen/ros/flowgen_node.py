@@ -46,7 +46,14 @@ class FlowgenNode(NovaflowNode[FlowgenSettings]):
         generator = load_backend("video", s.video)(s)
         lifter = load_backend("tracks", s.tracks)(s)
         expander = load_backend("prompt", s.prompt)(s)
-        self._pool = CandidatePool(generator, lifter, expander=expander, workers=s.workers)
+        self._pool = CandidatePool(
+            generator,
+            lifter,
+            expander=expander,
+            workers=s.workers,
+            screened=s.screen,
+            keep_rejected=s.keep_rejected_videos,
+        )
         latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
         self._candidates = self.create_publisher(FlowCandidates, "/novaflow/candidates", latched)
         self._markers = self.create_publisher(MarkerArray, "/novaflow/candidate_markers", latched)

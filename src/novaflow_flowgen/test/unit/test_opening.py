@@ -48,7 +48,8 @@ def judged(tmp_path_factory):
     """Candidates, what each was told to show, and what the critic says of them."""
     folder = tmp_path_factory.mktemp("drawer")
     scene, grounding = drawer_scene()
-    pool = CandidatePool(Storyboard(), make_klt(FlowgenSettings()), workers=1)
+    # The critic is under test, so it gets what the screen would keep from it.
+    pool = CandidatePool(Storyboard(), make_klt(FlowgenSettings()), workers=1, screened=False)
     request = PoolRequest(scene, grounding, 9, 5, 7, folder, truth_dir=folder / "truth")
     candidates = pool.make(request, lambda *_: None, lambda: False).candidates
     spoils = [
