@@ -27,6 +27,7 @@ Progress = Callable[[str, float], None]
 OnStage = Callable[[StageTime, float], None]  # the stage and its progress, 0..1 or NaN
 
 STARTED, NAN = "started", float("nan")
+STILL_HELD = "still_held"  # evidence: something is between the fingers, and no other can be taken
 _ANOTHER_MAY_HOLD = frozenset(
     {Code.NO_GRASP, Code.NO_FEASIBLE_GRASP, Code.GRASP_MISSED, Code.GRASP_LOST}
 )
@@ -290,7 +291,7 @@ class Pipeline:
                 return
             except NovaflowError as error:
                 spent = chance == self._next_candidates or not others
-                if spent or error.code not in _ANOTHER_MAY_HOLD:
+                if STILL_HELD in error.evidence or spent or error.code not in _ANOTHER_MAY_HOLD:
                     raise
                 record.notes.append(
                     f"candidate {record.candidate_id} was given up ({error.code.name}: "

@@ -13,6 +13,7 @@ from rclpy.action import ActionClient
 from sensor_msgs.msg import CompressedImage
 
 from novaflow_bringup.core.pipeline import (
+    STILL_HELD,
     Captured,
     Executed,
     Generated,
@@ -312,6 +313,8 @@ class GraphStages:
         if answer.code != Code.OK:
             phase = PHASES[answer.phase] if answer.phase < len(PHASES) else str(answer.phase)
             evidence = {"phase": phase, "held_m": float(answer.held)}
+            if answer.kept:
+                evidence[STILL_HELD] = 1.0
             if answer.code == Code.CANCELLED and (culprit := self._liveness.culprit()):
                 raise PlatformError(Code.PROCESS_LOST, culprit, evidence)
             raise ExecutionError(Code(answer.code), answer.reason, evidence)

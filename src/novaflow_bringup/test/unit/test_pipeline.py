@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from novaflow_bringup.core.pipeline import (
+    STILL_HELD,
     Captured,
     Executed,
     Generated,
@@ -47,6 +48,7 @@ class FakeStages:
         self.unable: set[str] = set()
         self.tried: list[str] = []
         self.lost: list[str] = []  # candidates that no grasp holds
+        self.grip: dict[str, float] = {}  # what is told about the gripper then
 
     def _do(self, name: str) -> None:
         self.log.append(name)
@@ -122,7 +124,7 @@ class FakeStages:
         self._do(f"execute {plan_hash}".strip())
         self.tried.append(candidate.candidate_id)
         if candidate.candidate_id in self.lost:
-            raise NovaflowError(Code.GRASP_MISSED, "the fingers closed on nothing")
+            raise NovaflowError(Code.GRASP_MISSED, "the fingers closed on nothing", self.grip)
         return Executed("followed", {"corrections": 2.0})
 
     def observe(self, scene, candidate, done) -> Observed:
@@ -275,6 +277,14 @@ def test_where_no_grasp_holds_the_next_best_candidate_is_tried() -> None:
     assert stages.tried == ["c0", "c3"]
     assert "candidate c0 was given up (GRASP_MISSED" in record.notes[0]
     assert [s.state for s in record.stages if s.stage == "execute"] == ["failed", "done"]
+
+
+def test_nothing_else_is_tried_with_something_between_the_fingers() -> None:
+    stages = FakeStages()
+    stages.lost, stages.grip = ["c0"], {STILL_HELD: 1.0}
+    record = run(stages)
+    assert record.code is Code.GRASP_MISSED
+    assert stages.tried == ["c0"]
 
 
 def test_candidates_are_tried_no_more_often_than_allowed() -> None:

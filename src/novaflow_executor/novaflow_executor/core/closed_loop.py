@@ -206,14 +206,15 @@ class ClosedLoop:
         self.plan = plan
         self._should_stop = should_stop
         self._runner.refuse_moving_arm()
-        course = _Course(plan)
+        course, in_hand = _Course(plan), False
         while True:
             try:
-                self._take(course)
+                if not in_hand:
+                    self._take(course)
                 if is_on_joint(self.task.candidate.flow):
                     self._pull(course)
                 else:
-                    self._carry(course)
+                    self._carry(course, again=in_hand)
                     self._settle(course)
                 self.T_moved = self._held_now(course)
                 self._do(course, Phase.RELEASE, Phase.RETREAT)
@@ -221,7 +222,9 @@ class ClosedLoop:
             except GraspError as error:
                 if error.code not in (Code.GRASP_MISSED, Code.GRASP_LOST):
                     raise
-                course = self._again(course, error)
+                in_hand = self._still_in_hand(course, error)
+                if not in_hand:
+                    course = self._again(course, error)
 
     # --- one attempt ---
     def _take(self, course: _Course) -> None:
@@ -248,12 +251,14 @@ class ClosedLoop:
             self._do(course, Phase.GRASP)
             return
 
-    def _carry(self, course: _Course) -> None:
+    def _carry(self, course: _Course, *, again: bool = False) -> None:
         """Follow the flow; what is seen in the hand decides where the gripper goes.
 
         What caught on something on its way down is lifted off and let down again.
         """
         first, why = 0, "in the hand"
+        if again:
+            first, why = self._step_now(course, 0), "slipped, and still in the hand"
         while True:
             try:
                 self._correct(course, self._look(), first, why)
@@ -458,6 +463,25 @@ class ClosedLoop:
         course.T_start = seen.T_moved
         self._note(why, shift, turn, seen)
 
+    def _still_in_hand(self, course: _Course, error: GraspError) -> bool:
+        """Whether fingers that closed further still hold the object, where it is seen to be.
+
+        What was taken across an edge turns until its faces lie against the pads.
+        """
+        if error.code != Code.GRASP_LOST or "opening_m" not in error.evidence:
+            return False
+        if is_on_joint(self.task.candidate.flow) or not self._runner.holds_something():
+            return False
+        seen = self._look()
+        if seen is None:
+            return False
+        shift, _ = self._apart(seen.T_moved, self._held_now(course))
+        if shift > self._limits.lost_m:
+            return False
+        self._spend()
+        self._runner.hold_as_it_is()
+        return True
+
     def _again(self, course: _Course, error: GraspError) -> _Course:
         """After a failed grasp: stand back, find the object, take it another way."""
         if self.regrasps >= self._limits.regrasps:
@@ -468,6 +492,7 @@ class ClosedLoop:
             raise error
         if self._runner.holds_something():
             error.reason += "; something is still between the fingers, and is not dropped"
+            error.evidence["kept"] = "it may be the object"
             raise error
         self.regrasps += 1
         self._failed.append(se3.inverse(course.T_start) @ course.plan.grasp.T_planning_tcp)

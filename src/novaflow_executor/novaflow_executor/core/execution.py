@@ -154,6 +154,10 @@ class PlanRunner:
         closed = math.isfinite(self.held_m)
         return closed and self._driver.gripper_opening_m() > self._limits.held_opening_m
 
+    def hold_as_it_is(self) -> None:
+        """What slipped and is still held: from now on, closer fingers than now have lost it."""
+        self.held_m = self._driver.gripper_opening_m()
+
     def forget_grasp(self) -> None:
         """What was held is held no more."""
         self.held_m = math.nan

@@ -208,6 +208,7 @@ def _failed(error: NovaflowError) -> ExecuteFlow.Result:
         reason=error.reason,
         held=float(error.evidence.get("held_m", math.nan)),  # type: ignore[arg-type]
         phase=int(error.evidence.get("phase", 0)),  # type: ignore[call-overload]
+        kept=str(error.evidence.get("kept", "")),
     )
 
 

@@ -185,6 +185,33 @@ def test_a_missed_grasp_is_followed_by_another_one(case):
     assert (loop.regrasps, case.closings) == (1, 2)
 
 
+def turns_between_the_pads(case, metres=(0.003, 0.0, 0.0)):
+    """What was taken across an edge lies flat between the pads after a while."""
+
+    def settle():
+        case.opening -= 0.008
+        case.shift(metres, 5.0)
+
+    case.on("carry", settle)
+
+
+def test_what_settles_between_the_pads_and_is_still_held_is_carried_on(case):
+    turns_between_the_pads(case)
+    loop = case.loop()
+    loop.run(case.plan)
+    assert_placed(case)
+    assert loop.regrasps == 0
+    assert "slipped, and still in the hand" in [c.why for c in loop.corrections]
+
+
+def test_what_fell_out_although_something_keeps_the_fingers_apart_is_lost(case):
+    turns_between_the_pads(case, metres=(0.0, 0.0, -0.08))
+    _, error = failure(case)
+    assert error.code is Code.GRASP_LOST
+    assert "is not dropped" in error.reason
+    assert error.evidence["kept"]
+
+
 def test_grasps_are_not_tried_for_ever(case):
     case.misses = 99
     loop, error = failure(case)
