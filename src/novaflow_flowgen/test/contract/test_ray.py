@@ -85,7 +85,8 @@ def assert_same(some, others):
             assert Path(a.video_uri.removeprefix("file://")).is_file()
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.slow
+@pytest.mark.timeout(300)
 def test_the_same_request_gives_the_same_candidates(scene, on_ray, tmp_path):
     told = []
     ours = on_ray.make(
@@ -110,7 +111,8 @@ def kill_once(done):
         time.sleep(0.01)
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.slow
+@pytest.mark.timeout(300)
 def test_a_killed_worker_costs_time_and_no_candidate(scene, on_ray, tmp_path):
     killed = []
     killer = threading.Thread(target=kill_once, args=(killed,))
@@ -122,7 +124,8 @@ def test_a_killed_worker_costs_time_and_no_candidate(scene, on_ray, tmp_path):
     assert sum(c.stats.get("workers_lost", 0.0) for c in ours) == 1.0
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.slow
+@pytest.mark.timeout(300)
 def test_a_cancelled_goal_ends_its_tasks_and_the_next_goal_works(scene, on_ray, tmp_path):
     def running():
         return any(name.startswith(TASK) for name in children().values())
