@@ -23,7 +23,7 @@ BUILD_FILES = ("package.xml", "CMakeLists.txt", "setup.py", "setup.cfg", *INTERF
 GENERATORS = ROOT / "fallback" / "generators"
 
 
-OPTIONS = ("pyroki", "cloud", "torch")  # a requirements file each, installed only on demand
+OPTIONS = ("pyroki", "cloud", "torch", "ray")  # a requirements file each, installed only on demand
 PIP = [str(PYTHON), "-m", "pip", "install", "--disable-pip-version-check", "--no-input"]
 PIP += ["--progress-bar", "off"]
 CPU_TORCH = "https://download.pytorch.org/whl/cpu"
@@ -46,7 +46,7 @@ def setup(
         world = environment.sourced_ros()
         steps = _steps(world)
         if with_checks:
-            steps += [_checks_step(world), _torch_checks_step(world)]
+            steps += [_checks_step(world), _torch_checks_step(world), _ray_checks_step(world)]
         steps += [_option_step(name, world) for name in options]
         if not all(_done(step) for step in ("venv", "packages", "build")):
             machine.require()
@@ -123,6 +123,19 @@ def _torch_checks_step(ros: str | None) -> Step:
             print(f"      tests of wan and grounded_sam2 are skipped: {why}", flush=True)
 
     return Step("torch_checks", "PyTorch for the tests of wan and grounded_sam2", "1", install)
+
+
+def _ray_checks_step(ros: str | None) -> Step:
+    """What tests of candidates on Ray need; they are skipped where it cannot be had."""
+    file = ROOT / "requirements" / "ray.txt"
+
+    def install() -> None:
+        try:
+            _pip("ray", [file], *_as_installed(ros))
+        except SetupError as error:
+            print(f"      tests of Ray are skipped: {str(error).splitlines()[0]}", flush=True)
+
+    return Step("ray_checks", "Ray for the tests of candidates on it", digest([file]), install)
 
 
 def _cpu_torch(file: Path) -> bool:

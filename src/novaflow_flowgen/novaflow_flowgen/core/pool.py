@@ -10,7 +10,7 @@ import hashlib
 import json
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -40,6 +40,7 @@ from novaflow_flowgen.core.protocols import (
     check_stop,
 )
 from novaflow_flowgen.core.screen import CoarseScreen
+from novaflow_flowgen.core.settings import FlowgenSettings
 from novaflow_flowgen.core.video_file import VideoReader, VideoSize, write_mp4
 
 Report = Callable[[str, float], None]
@@ -123,6 +124,18 @@ class CandidatePool:
             VideoError: PROMPT_NOT_EXPANDED when no candidate can be told what to show.
             PlatformError: CANCELLED, or INVALID_MESSAGE for a nonsensical request.
         """
+        jobs, prompt, seconds = self.plan(request, report, should_stop)
+        made = self.carry_out(request, jobs, report, should_stop)
+        return Pool(made.candidates, seconds | made.seconds, prompt)
+
+    def plan(
+        self, request: PoolRequest, report: Report, should_stop: ShouldStop
+    ) -> tuple[list[VideoRequest], Prompt | None, dict[str, float]]:
+        """Decide what each candidate is told to show; see `make` for the errors.
+
+        Returns:
+            A job for each candidate, the prompt, and the compute time by part [s].
+        """
         if request.candidates < 1:
             raise PlatformError(Code.INVALID_MESSAGE, "at least one candidate must be asked for")
         first = VideoRequest(
@@ -134,31 +147,39 @@ class CandidatePool:
                 Code.INVALID_SETTING, "this video backend cannot be told to hallucinate"
             )
         spoils = assign_spoils(kinds, request.candidates, request.spoiled, request.seed)
-        meter = _Meter(request.candidates, report)
+        meter = _Meter(range(request.candidates), report)
         prompt = self._expand(request, meter, should_stop)
         if prompt is not None:
             first = replace(first, prompt=prompt.text)
+        jobs = [replace(first, candidate=i, spoil=spoil) for i, spoil in enumerate(spoils)]
+        return jobs, prompt, meter.seconds
+
+    def carry_out(
+        self,
+        request: PoolRequest,
+        jobs: Sequence[VideoRequest],
+        report: Report,
+        should_stop: ShouldStop,
+    ) -> Pool:
+        """Make the candidates of some jobs of a goal.
+
+        Raises:
+            PlatformError: CANCELLED.
+        """
+        meter = _Meter([job.candidate for job in jobs], report)
         screen = None
         if self._screened and isinstance(self._lifter, PnpLifter):
             with meter.part("screen"):
                 screen = CoarseScreen(request.scene, request.grounding)
-        canvases = _Canvases((first.steps, *request.scene.main.color.shape))
+        canvases = _Canvases((jobs[0].steps, *request.scene.main.color.shape))
         with ThreadPoolExecutor(self._workers, thread_name_prefix="candidate") as threads:
             futures = [
-                threads.submit(
-                    self._one,
-                    request,
-                    replace(first, candidate=i, spoil=spoil),
-                    canvases,
-                    screen,
-                    meter,
-                    should_stop,
-                )
-                for i, spoil in enumerate(spoils)
+                threads.submit(self._one, request, job, canvases, screen, meter, should_stop)
+                for job in jobs
             ]
             done = [future.result() for future in futures]
         check_stop(should_stop)
-        return Pool(tuple(done), meter.seconds, prompt)
+        return Pool(tuple(done), meter.seconds)
 
     def _expand(
         self, request: PoolRequest, meter: _Meter, should_stop: ShouldStop
@@ -327,6 +348,20 @@ class _Whole:
         return np.asarray(self.video.frames[step])
 
 
+def make_pool(
+    settings: FlowgenSettings, generator: VideoGenerator, lifter: Lifter, expander: PromptExpander
+) -> CandidatePool:
+    """Build the pool of these settings."""
+    return CandidatePool(
+        generator,
+        lifter,
+        expander=expander,
+        workers=settings.workers,
+        screened=settings.screen,
+        keep_rejected=settings.keep_rejected_videos,
+    )
+
+
 class _Canvases:
     """One array of frames per worker thread, rendered into again by each of its candidates."""
 
@@ -344,9 +379,9 @@ class _Canvases:
 class _Meter:
     """Progress and compute time of all candidates; safe to use from several threads."""
 
-    def __init__(self, candidates: int, report: Report) -> None:
+    def __init__(self, candidates: Iterable[int], report: Report) -> None:
         self.seconds: dict[str, float] = {}
-        self._done = [0.0] * candidates
+        self._done = dict.fromkeys(candidates, 0.0)
         self._report, self._lock = report, threading.Lock()
         self._said = 0.0
 
@@ -358,8 +393,8 @@ class _Meter:
             if not text and now - self._said < 0.2:
                 return
             self._said = now
-            total = sum(self._done) / len(self._done)
-            finished = sum(d >= 1.0 for d in self._done)
+            total = sum(self._done.values()) / len(self._done)
+            finished = sum(d >= 1.0 for d in self._done.values())
             self._report(text or f"{finished} of {len(self._done)} candidates", total)
 
     def part(self, name: str) -> _Stopwatch:

@@ -10,6 +10,9 @@ from novaflow_flowgen.core.language_model import KeySettings
 from novaflow_flowgen.core.lift import ALL_VISIBLE, MIN_SUPPORT
 from novaflow_flowgen.serving.client import ModelServerSettings
 
+ON_THREADS = "process"
+ON_RAY = "ray"
+
 
 @dataclass(frozen=True)
 class PromptSettings(KeySettings):
@@ -105,7 +108,25 @@ class ModelLifterSettings(ModelServerSettings):
 
 
 @dataclass(frozen=True)
-class FlowgenSettings(PromptSettings, VeoSettings, WanSettings, ModelLifterSettings):
+class RaySettings:
+    """Of where candidates are made; see each field's description."""
+
+    candidates_on: str = setting(
+        ON_THREADS,
+        "threads of this process, or a task of Ray for each candidate",
+        choices=(ON_THREADS, ON_RAY),
+    )
+    ray_address: str = setting("", "of a running Ray cluster; empty: start one on this machine")
+    ray_gpus_per_candidate: float = setting(
+        0.0, "GPUs that a candidate's task has to itself", low=0.0, high=16.0
+    )
+    ray_retries: int = setting(
+        2, "further attempts at a candidate whose worker was lost", low=0, high=10
+    )
+
+
+@dataclass(frozen=True)
+class FlowgenSettings(PromptSettings, VeoSettings, WanSettings, ModelLifterSettings, RaySettings):
     """See each field's description."""
 
     video: str = setting("storyboard", "backend that imagines the videos")

@@ -16,8 +16,9 @@ from visualization_msgs.msg import MarkerArray
 
 from novaflow_core.errors import Code, PlatformError
 from novaflow_core.registry import load_backend
-from novaflow_flowgen.core.pool import CandidatePool, Pool, PoolRequest
-from novaflow_flowgen.core.settings import FlowgenSettings
+from novaflow_flowgen.backends.ray_candidates import RayCandidates
+from novaflow_flowgen.core.pool import CandidatePool, Pool, PoolRequest, make_pool
+from novaflow_flowgen.core.settings import ON_RAY, FlowgenSettings
 from novaflow_flowgen.ros.flow_markers import flow_markers
 from novaflow_msgs.action import GenerateFlows
 from novaflow_msgs.msg import FlowCandidates
@@ -43,17 +44,13 @@ class FlowgenNode(NovaflowNode[FlowgenSettings]):
     def setup(self) -> None:
         """Build the backends and the server."""
         s = self.settings
-        generator = load_backend("video", s.video)(s)
-        lifter = load_backend("tracks", s.tracks)(s)
-        expander = load_backend("prompt", s.prompt)(s)
-        self._pool = CandidatePool(
-            generator,
-            lifter,
-            expander=expander,
-            workers=s.workers,
-            screened=s.screen,
-            keep_rejected=s.keep_rejected_videos,
-        )
+        self._pool: CandidatePool | RayCandidates
+        if s.candidates_on == ON_RAY:
+            self._pool = RayCandidates(s)
+        else:
+            generator = load_backend("video", s.video)(s)
+            lifter = load_backend("tracks", s.tracks)(s)
+            self._pool = make_pool(s, generator, lifter, load_backend("prompt", s.prompt)(s))
         latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
         self._candidates = self.create_publisher(FlowCandidates, "/novaflow/candidates", latched)
         self._markers = self.create_publisher(MarkerArray, "/novaflow/candidate_markers", latched)
@@ -78,6 +75,8 @@ class FlowgenNode(NovaflowNode[FlowgenSettings]):
             self._server = None
             self.destroy_publisher(self._candidates)
             self.destroy_publisher(self._markers)
+            if isinstance(self._pool, RayCandidates):
+                self._pool.close()
 
     def _generate(self, goal: Any, handle: ServerGoalHandle) -> Any:
         server, s = self._server, self.settings
