@@ -14,17 +14,14 @@ from novaflow_perception.core.capture import CaptureLimits, RawView, assemble
 from novaflow_sim.backends import layout
 from novaflow_sim.backends.cell import Cell
 from novaflow_sim.backends.rendering import Renderer, camera_model
+from novaflow_sim.core import objects
 from novaflow_sim.core.calibration import miscalibrated
 from novaflow_sim.core.depth_sensor import ColourSensor, DepthNoise, DepthSensor
 from novaflow_sim.core.settings import CellSettings
 
 DEPTH_FRAMES = 5  # perception_node's default
 
-INSTRUCTIONS = {
-    "cup": "put the cup on the saucer",
-    "insert": "insert the yellow block into the socket",
-    "mug": "hang the mug on the tree",
-}
+INSTRUCTIONS = {task: cast.instruction for task, cast in objects.TASKS.items()}
 
 
 def cell_scene(task: str, seed: int, width: int = 1280, height: int = 720) -> Scene:
