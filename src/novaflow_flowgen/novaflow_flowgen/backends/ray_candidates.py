@@ -181,6 +181,7 @@ def _connected(settings: FlowgenSettings) -> Any:
             "include_dashboard": False,
             "_node_ip_address": "127.0.0.1",
         }
+        _keep_to_loopback()
     try:
         ray.init(**options)
     except (ConnectionError, RuntimeError, ValueError) as error:
@@ -188,6 +189,21 @@ def _connected(settings: FlowgenSettings) -> Any:
             Code.UNAVAILABLE, f"Ray cannot be used: {str(error).splitlines()[0]}"
         ) from error
     return ray
+
+
+def _keep_to_loopback() -> None:
+    """A local Ray serves this process alone: it listens on loopback, and asks nobody else.
+
+    Given 127.0.0.1, Ray takes this machine's own address in its network instead, unless clusters
+    are off. Without a dashboard and with statistics off it still starts their server, which asks
+    the metadata services of three clouds where it runs; there is no setting for that. Both are
+    private to Ray, whose version is pinned; that nothing leaves the machine is tested.
+    """
+    from ray._private import node, ray_constants
+
+    ray_constants.ENABLE_RAY_CLUSTER = False
+    os.environ[ray_constants.ENABLE_RAY_CLUSTERS_ENV_VAR] = "0"  # for the processes that it starts
+    node.Node.start_api_server = lambda *_args, **_options: None
 
 
 def _unpacked(parcel: Parcel, request: PoolRequest, lost: int) -> FlowCandidate:
