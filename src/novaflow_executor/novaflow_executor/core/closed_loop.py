@@ -304,13 +304,18 @@ class ClosedLoop:
         return shift <= self._limits.arrived_m and turn <= self._limits.arrived_rad
 
     def _lift_off(self, course: _Course) -> bool:
-        """Raise the object off what it caught on; False where that was done often enough."""
+        """Raise the object off what it caught on; False where it cannot be, or was often enough."""
         if self._lifts >= self._limits.lifts:
             return False
         self._lifts += 1
-        up = self._planner.lift_off(
-            course.plan, self.task.scene, self._robot.state().q, self._limits.lift_m
-        )
+        try:
+            up = self._planner.lift_off(
+                course.plan, self.task.scene, self._robot.state().q, self._limits.lift_m
+            )
+        except ExecutionError as error:
+            if error.code != Code.APPROACH_NOT_FOUND:
+                raise
+            return False  # what it was to be lifted for decides then
         self._runner.run(up)
         return True
 

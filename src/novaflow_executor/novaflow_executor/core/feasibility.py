@@ -271,11 +271,15 @@ class FeasibilityCheck:
                 {"clearance_m": clear},
             )
         if not self._follows(solution):
+            leap = float(np.abs(np.diff(solution.q, axis=0)).max())
+            beyond = float(np.abs(self.robot.limits.violation(solution.q)).max())
             raise ExecutionError(
                 Code.OPTIMISATION_FAILED,
                 "from where the object is, the arm cannot follow the rest of the flow: up to "
                 f"{1e3 * solution.position_error_m.max():.0f} mm and "
-                f"{np.degrees(solution.orientation_error_rad.max()):.0f} deg off",
+                f"{np.degrees(solution.orientation_error_rad.max()):.0f} deg off, a joint turns by "
+                f"{np.degrees(leap):.0f} deg in one step ({np.degrees(self.limits.step_rad):.0f} "
+                f"allowed) and comes {np.degrees(beyond):.1f} deg too near to its limit",
             )
         return solution.q.copy()
 
@@ -375,7 +379,7 @@ class FeasibilityCheck:
         usable = [i for i in range(len(starts)) if reached[i] and clear[i] >= 0]
         travel = np.array([np.abs(q[i] - s.q).max() for i, s in enumerate(starts)])
         both = np.stack([[s.q for s in starts], q], axis=1)
-        kept = self._kept([s.grasp for s in starts], both, motion.poses[[0, -1]])
+        kept = self._steady_in_sight([s.grasp for s in starts], both, motion.poses[[0, -1]])
         value = {
             i: starts[i].grasp.score
             * np.sqrt(starts[i].comfort * comfort[i])
@@ -406,7 +410,9 @@ class FeasibilityCheck:
                 tally.path_off += 1
             else:
                 some = np.linspace(0, len(solution.q) - 1, _SIGHT_STEPS).astype(int)
-                kept = self._kept([start.grasp], solution.q[None, some], motion.poses[some])
+                kept = self._steady_in_sight(
+                    [start.grasp], solution.q[None, some], motion.poses[some]
+                )
                 value = self._value(start, solution) * float(kept[0])
                 out.append(FeasiblePair(start, motion, solution, value))
         return out
@@ -433,7 +439,7 @@ class FeasibilityCheck:
             * track
         )
 
-    def _kept(self, grasps: Sequence[Grasp], q: Array, poses: Array) -> Array:
+    def _steady_in_sight(self, grasps: Sequence[Grasp], q: Array, poses: Array) -> Array:
         """0..1 (B,): does the object stay as it is between the pads, and in sight, on its way?
 
         Args:

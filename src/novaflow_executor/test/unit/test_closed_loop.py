@@ -9,7 +9,7 @@ import pytest
 from loop_world import FRAME_S, WIDTH_M, Calm, World
 
 from novaflow_core import se3
-from novaflow_core.errors import Code, NovaflowError
+from novaflow_core.errors import Code, ExecutionError, NovaflowError
 from novaflow_executor.backends.antipodal import Antipodal
 from novaflow_executor.backends.banded_lm import BandedLm
 from novaflow_executor.core.closed_loop import ClosedLoop, FollowTask
@@ -134,6 +134,19 @@ def test_a_block_that_caught_on_the_rim_is_lifted_off_and_let_down_again(case, m
     assert_placed(case)
     assert "lift off" in case.sent
     assert "lifted off" in [c.why for c in loop.corrections]
+
+
+def test_what_cannot_be_lifted_off_is_let_go_where_it_is(case, monkeypatch):
+    """The verdict says whether that will do; a goal does not end with the object in the hand."""
+
+    def no_way(*_):
+        raise ExecutionError(Code.APPROACH_NOT_FOUND, "no way up")
+
+    case.on("place", lambda: case.shift((0.0, 0.0, 0.009)))
+    loop = case.loop()
+    monkeypatch.setattr(loop._planner, "lift_off", no_way)
+    loop.run(case.plan)
+    assert case.sent[-1] == "return"
 
 
 def test_what_catches_again_and_again_is_let_go_at_last(case):
