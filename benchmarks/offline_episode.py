@@ -71,14 +71,22 @@ class Eyes:
         self._seen: list[Sighting] = []
         self._start = cell.target_pose()
         self.errors_m: list[float] = []
+        self._hint: tuple[Any, int] | None = None
+        self._carry = 0
         cell.on_frame = self._frame
 
     def since(self, time_s: float) -> list[Sighting]:
         """Sightings of images taken at `time_s` or later."""
         return [s for s in self._seen if s.time_s >= time_s]
 
+    def expect(self, time_s: float, T_moved: Any, carry: int) -> None:
+        """Remember the newest hint."""
+        self._hint = T_moved, carry
+
     def _frame(self, colour: Any, depth: Any, time_s: float) -> None:
-        track = self._tracker.update(colour, depth, 1e-3)
+        carried, carry = self._hint or (None, 0)
+        same, self._carry = carry == self._carry, carry
+        track = self._tracker.update(colour, depth, 1e-3, carried if same else None)
         self._seen.append(Sighting(time_s, track.pose, track.visible))
         error = self._cell.camera_error
         true = error @ self._cell.target_pose() @ se3.inverse(self._start) @ se3.inverse(error)

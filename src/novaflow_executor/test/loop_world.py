@@ -20,7 +20,7 @@ class World:
         self.opening, self.T_moved, self.grip = 0.085, np.eye(4), None
         self.seen, self.history, self.closings, self.sent = [], [], 0, []
         self.visible, self.blind = True, False
-        self.misses = 0
+        self.misses, self.hints = 0, []
         self.segment, self.events = "", []
         self.moving = False
 
@@ -55,6 +55,9 @@ class World:
     # --- sight ---
     def since(self, time_s):
         return [s for s in self.seen if s.time_s >= time_s]
+
+    def expect(self, time_s, T_moved, carry):
+        self.hints.append((time_s, T_moved, carry))
 
     # --- driver ---
     def state(self):

@@ -187,7 +187,7 @@ class ClosedLoop:
         self.task, self._middle = task, task.points.mean(axis=0)
         self._should_stop: Callable[[], bool] = lambda: False
         self._failed: list[Array] = []  # TCP poses of failed grasps, about the object at capture
-        self._replans = self._lifts = 0
+        self._replans = self._lifts = self._carries = 0
         self.corrections: list[Correction] = []
         self.regrasps = 0
         self.T_moved: Array | None = None
@@ -268,9 +268,8 @@ class ClosedLoop:
                 first, why = self._step_now(course, 0), "lifted off"
                 continue
             carry = [s for s in course.plan.segments if s.phase == Phase.CARRY]
-            held = self._held(course)
             try:
-                self._run(course, carry[:1], self._watch(held))
+                self._run(course, carry[:1], self._watch_held(course))
             except StrayedError:
                 self._spend()
                 why = "strayed in the hand"
@@ -342,7 +341,7 @@ class ClosedLoop:
                 return  # it stays where it is, and the verdict says whether that will do
             carry = [s for s in course.plan.segments if s.phase == Phase.CARRY]
             with contextlib.suppress(StrayedError):
-                self._run(course, carry, self._watch(self._held(course)))
+                self._run(course, carry, self._watch_held(course))
 
     def _pull(self, course: _Course) -> None:
         """Follow the joint with the handle, and look whether the thing came along."""
@@ -351,7 +350,7 @@ class ClosedLoop:
         joint, why = fit_joint(flow), ""
         try:
             pull = [s for s in course.plan.segments if s.phase == Phase.CARRY]
-            self._run(course, pull, self._watch(self._held(course)))
+            self._run(course, pull, self._watch_held(course))
         except StrayedError as strayed:
             why = strayed.reason
         seen = self._look()
@@ -417,7 +416,19 @@ class ClosedLoop:
         return Sighting(recent[-1].time_s, middle_pose(recent, self._middle), True)
 
     def _watch(self, expected: Callable[[float], Array | None]) -> StrayWatch:
-        return StrayWatch(self._sight, expected, self._middle, self._clock_s(), self._limits.stray)
+        return StrayWatch(self._sight, expected, self._middle, self._clock_s, self._limits.stray)
+
+    def _watch_held(self, course: _Course) -> StrayWatch:
+        """The same for what the gripper takes along."""
+        self._carries += 1
+        return StrayWatch(
+            self._sight,
+            self._held(course),
+            self._middle,
+            self._clock_s,
+            self._limits.stray,
+            self._carries,
+        )
 
     def _apart(self, T_a: Array, T_b: Array) -> tuple[float, float]:
         return apart(T_a, T_b, self._middle)

@@ -38,6 +38,15 @@ class ObjectSight(Protocol):
     def since(self, time_s: float) -> list[Sighting]:
         """Sightings of images taken at `time_s` or later, oldest first."""
 
+    def expect(self, time_s: float, T_moved: Array, carry: int) -> None:
+        """Tell where the object should be at a time: a hint for who looks, not a sighting.
+
+        Args:
+            time_s: On the robot's clock [s].
+            T_moved: (4, 4) motion since the scene was captured, planning frame.
+            carry: Only hints of one carry tell of one motion.
+        """
+
 
 @dataclass(frozen=True)
 class StrayLimits:
@@ -54,6 +63,9 @@ class StrayLimits:
     frames: int = 3
 
 
+TELL_S = 0.05  # between two hints
+
+
 class StrayedError(NovaflowError):
     """The object is not where it should be; raised while the arm moves, and stops it."""
 
@@ -65,8 +77,9 @@ class StrayWatch:
         sight: Of the object.
         expected: Its motion (4, 4) since capture at a time [s]; None where that is not known.
         middle: (3,) of the object at capture [m].
-        begin_s: Images before this do not count [s].
+        clock_s: The robot's clock; images before now do not count [s].
         limits: When it has strayed.
+        carry: Number of the motion that takes the object along; None: none does.
     """
 
     def __init__(
@@ -74,12 +87,15 @@ class StrayWatch:
         sight: ObjectSight,
         expected: Callable[[float], Array | None],
         middle: Array,
-        begin_s: float,
+        clock_s: Callable[[], float],
         limits: StrayLimits,
+        carry: int | None = None,
     ) -> None:
         """Begin."""
+        self._carry = carry
         self._sight, self._expected, self._middle = sight, expected, middle
-        self._seen_s, self._limits = begin_s, limits
+        self._clock_s, self._limits = clock_s, limits
+        self._told_s = self._seen_s = clock_s()
         self._odd = 0
 
     def __call__(self, segment: Segment) -> None:
@@ -88,7 +104,12 @@ class StrayWatch:
         Raises:
             StrayedError: When several images in a row disagree.
         """
-        limits = self._limits
+        limits, now_s = self._limits, self._clock_s()
+        if self._carry is not None and now_s - self._told_s >= 2 * TELL_S:
+            told_s = now_s - TELL_S  # the joints of this very moment are not known yet
+            if (there := self._expected(told_s)) is not None:
+                self._sight.expect(told_s, there, self._carry)
+                self._told_s = told_s
         for sighting in self._sight.since(self._seen_s):
             if sighting.time_s == self._seen_s:
                 continue

@@ -5,6 +5,8 @@ from __future__ import annotations
 import threading
 from collections import deque
 
+import numpy as np
+from numpy.typing import NDArray
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.node import Node
 
@@ -12,7 +14,10 @@ from novaflow_executor.core.sight import Sighting
 from novaflow_msgs.msg import ObjectTrack
 from novaflow_ros import conversions as convert
 
+Array = NDArray[np.float64]
+
 TRACK_TOPIC = "/novaflow/object_track"
+EXPECTED_TOPIC = "/novaflow/object_expected"
 KEPT = 100
 
 
@@ -33,8 +38,11 @@ class TrackedObject:
             callback_group=MutuallyExclusiveCallbackGroup(),
         )
 
+        self._hints = node.create_publisher(ObjectTrack, EXPECTED_TOPIC, 10)
+
     def destroy(self) -> None:
         """Stop listening."""
+        self._node.destroy_publisher(self._hints)
         self._node.destroy_subscription(self._subscription)
 
     def follow(self, scene_id: str) -> None:
@@ -47,6 +55,13 @@ class TrackedObject:
         """Sightings of images taken at `time_s` [s] or later, oldest first."""
         with self._lock:
             return [s for s in self._seen if s.time_s >= time_s]
+
+    def expect(self, time_s: float, T_moved: Array, carry: int) -> None:
+        """Tell tracker_node where the object should be at a time [s]."""
+        hint = ObjectTrack(scene_id=self._scene_id, label=f"carry {carry}")
+        hint.header.stamp = convert.time_from_ns(round(time_s * 1e9))
+        hint.pose.pose = convert.pose_from_matrix(T_moved)
+        self._hints.publish(hint)
 
     def _heard(self, message: ObjectTrack) -> None:
         sighting = Sighting(

@@ -105,6 +105,17 @@ def test_undisturbed_the_block_ends_where_the_flow_ends(case):
     assert all(0 <= c.delay_s < 2 * FRAME_S for c in loop.corrections)
 
 
+def test_who_looks_is_told_where_the_gripper_takes_the_block(case):
+    case.loop().run(case.plan)
+    assert {carry for _, _, carry in case.hints} == {1, 2}
+    for time_s, T_moved, _ in case.hints:
+        seen = min(case.seen, key=lambda s: abs(s.time_s - time_s))
+        if abs(seen.time_s - time_s) < 0.006:
+            shift = se3.apply(T_moved, case.middle) - se3.apply(seen.T_moved, case.middle)
+            assert np.linalg.norm(shift) < 0.006
+    assert len(case.hints) > 20
+
+
 def test_a_block_that_was_pushed_before_the_grasp_is_taken_where_it_is(case):
     case.on("reach", lambda: case.shift([0.015, 0.01, 0.0], 8.0))
     loop = case.loop()

@@ -3,7 +3,8 @@
 Pixels are followed by pyramidal Lucas-Kanade from image to image, which bears fast motion but
 drifts; the pose that they and their depths give is therefore refined against the first view, drawn
 where that pose puts the object. What the gripper hides becomes an outlier or is not followed; it is
-taken up again where the pose says it must be, once depth and colour agree.
+taken up again where the pose says it must be, once depth and colour agree. Where the gripper has taken
+the object along since the last image is a hint where to look, and nothing more.
 """
 
 from __future__ import annotations
@@ -38,6 +39,8 @@ _STRAYED_PX = 2.5
 _FIND_MODEL_POINTS = 600
 _SHOWN = 0.6  # of the window around a pixel must show the object
 _CORRECTED_PX = 6.0
+_LEAP_PX = 8.0  # a shorter way is found without a hint
+_FIND_HINTED_EVERY = 3
 
 
 @dataclass(frozen=True)
@@ -112,9 +115,14 @@ class ObjectTracker:
         self._pose = np.eye(4)
         self._covariance = np.eye(6) * 1e-6
         self._missed = 0
+        self._carried: Float | None = None  # as of the last image that showed the object
 
     def update(
-        self, color: NDArray[np.uint8], depth: NDArray[np.generic], depth_unit_m: float = 1.0
+        self,
+        color: NDArray[np.uint8],
+        depth: NDArray[np.generic],
+        depth_unit_m: float = 1.0,
+        carried: Float | None = None,
     ) -> Track:
         """Take one image.
 
@@ -122,6 +130,8 @@ class ObjectTracker:
             color: (H, W, 3) RGB.
             depth: (H, W) along optical +z in units of `depth_unit_m`; 0 or NaN where unknown.
             depth_unit_m: Length of one unit of `depth` [m].
+            carried: (4, 4) motion of whatever carries the object, planning frame; only its change
+                from image to image counts. None: nothing is known to, or something else does now.
 
         Raises:
             ShapeError: If the images are not of the scene's size.
@@ -129,24 +139,34 @@ class ObjectTracker:
         size = (self._model.height, self._model.width)
         if color.shape[:2] != size or depth.shape != size:
             raise ShapeError(f"images {color.shape}, {depth.shape} are not of the scene's {size}")
-        gray = self._follow(color)
-        fit = self._fit(depth, depth_unit_m)
+        hint = self._pose
+        if carried is None:
+            self._carried = None
+        elif self._carried is not None:
+            hint = carried @ se3.inverse(self._carried) @ self._pose
+        gray = self._follow(color, hint)
+        fit = self._fit(depth, depth_unit_m, hint=hint)
         if fit is not None:
             fit = self._corrected(gray, depth, depth_unit_m, fit)
         if fit is None:
             self._missed += 1
-            self._search(color, depth, depth_unit_m)
+            if self._search(color, depth, depth_unit_m, hint):
+                gray = np.asarray(cv2.cvtColor(color, cv2.COLOR_RGB2GRAY), np.uint8)
+                self._carried = carried
         else:
-            self._pose, self._missed = fit.T, 0
+            self._pose, self._missed, self._carried = fit.T, 0, carried
             self._covariance = fit.covariance
         self._reseed(depth, depth_unit_m, trusted=fit is not None)
         self._gray = gray
         support = fit.support if fit is not None else 0
         return Track(self._pose, self._covariance, fit is not None, support)
 
-    def _follow(self, color: NDArray[np.uint8]) -> Gray:
+    def _follow(self, color: NDArray[np.uint8], hint: Float) -> Gray:
         """Move the pixels to the new image; returns its grey image, made in the crop only."""
-        rows, columns = self._crop()
+        leap = self._seen_at(hint) - self._seen_at(self._pose)
+        if np.median(np.linalg.norm(leap, axis=1)) < _LEAP_PX:
+            leap = np.zeros_like(leap)
+        rows, columns = self._crop(leap)
         gray = self._gray.copy()
         gray[rows, columns] = cv2.cvtColor(
             np.ascontiguousarray(color[rows, columns]), cv2.COLOR_RGB2GRAY
@@ -158,16 +178,26 @@ class ObjectTracker:
         start = (self._pixels[index].astype(np.float32) - corner)[:, None]
         before = np.ascontiguousarray(self._gray[rows, columns])
         now = np.ascontiguousarray(gray[rows, columns])
-        end, there = _lucas_kanade(before, now, start)
-        back, again = _lucas_kanade(now, before, end)
+        away = leap[index].astype(np.float32)[:, None]
+        end, there = _lucas_kanade(before, now, start, start + away)
+        back, again = _lucas_kanade(now, before, end, end - away)
         off = np.linalg.norm((back - start)[:, 0], axis=1)
         good = there & again & (off < self._settings.forward_backward_px)
         self._pixels[index] = end[:, 0] + corner
         self._alive[index[~good]] = False
         return gray
 
-    def _crop(self) -> tuple[slice, slice]:
-        known = self._pixels[self._alive] if self._alive.any() else self._pixels
+    def _seen_at(self, pose: Float) -> Float:
+        """Pixels (K, 2) of the points at a pose."""
+        local = se3.apply(se3.inverse(self._T_planning_camera), se3.apply(pose, self._points))
+        return np.asarray(self._model.project(local), float)
+
+    def _crop(self, leap: Float | None = None) -> tuple[slice, slice]:
+        """Around the pixels that are followed, and where a leap (K, 2) takes them."""
+        alive = self._alive if self._alive.any() else np.ones_like(self._alive)
+        known = self._pixels[alive]
+        if leap is not None:
+            known = np.concatenate([known, known + leap[alive]])
         low = np.floor(known.min(axis=0)).astype(int) - _PAD_PX
         high = np.ceil(known.max(axis=0)).astype(int) + _PAD_PX
         low = np.clip(low, 0, [self._model.width - 64, self._model.height - 64])
@@ -191,7 +221,11 @@ class ObjectTracker:
         return out
 
     def _fit(
-        self, depth: NDArray[np.generic], unit_m: float, first: Float | None = None
+        self,
+        depth: NDArray[np.generic],
+        unit_m: float,
+        first: Float | None = None,
+        hint: Float | None = None,
     ) -> ImagePose | None:
         z = self._depth_at(self._pixels, depth, unit_m)
         if self._alive.sum() < self._settings.min_support:
@@ -208,7 +242,9 @@ class ObjectTracker:
         if fit is None or fit.support < self._settings.min_support:
             return None
         middle = self._points.mean(axis=0)
-        step = np.linalg.norm(se3.apply(fit.T, middle) - se3.apply(self._pose, middle))
+        here = se3.apply(fit.T, middle)
+        known = [self._pose] if hint is None else [self._pose, hint]
+        step = min(float(np.linalg.norm(here - se3.apply(pose, middle))) for pose in known)
         if step > self._settings.max_step_m or not fit.depth_rms_m < self._settings.max_residual_m:
             return None
         self._alive &= fit.agrees
@@ -229,8 +265,7 @@ class ObjectTracker:
         self, gray: Gray, depth: NDArray[np.generic], unit_m: float, rough: ImagePose
     ) -> ImagePose | None:
         """Compare with the first view, drawn at the rough pose: what has added up is taken out."""
-        local = se3.apply(se3.inverse(self._T_planning_camera), se3.apply(rough.T, self._points))
-        there = self._model.project(local)
+        there = self._seen_at(rough.T)
         rows, columns = self._crop()
         drawn, known = self._appearance.drawn(rough.T, rows, columns)
         corner = np.array([columns.start, rows.start], np.float32)
@@ -250,7 +285,7 @@ class ObjectTracker:
         pixels, alive = self._pixels.copy(), self._alive.copy()
         self._pixels = np.where(good[:, None], end[:, 0] + corner, self._pixels)
         self._alive = good
-        better = self._fit(depth, unit_m, rough.T)
+        better = self._fit(depth, unit_m, rough.T, rough.T)
         if better is None:
             self._pixels, self._alive = pixels, alive
             return rough
@@ -266,11 +301,22 @@ class ObjectTracker:
         self._pixels[back] = there[back]
         self._alive |= back
 
-    def _search(self, color: NDArray[np.uint8], depth: NDArray[np.generic], unit_m: float) -> None:
-        """Look for a lost object near its last place, now and then: it costs 0.1 s."""
+    def _search(
+        self,
+        color: NDArray[np.uint8],
+        depth: NDArray[np.generic],
+        unit_m: float,
+        hint: Float,
+    ) -> bool:
+        """Look for a lost object near its last place, or where it was carried; now and then.
+
+        It costs 0.1 s.
+        """
         every = self._settings.find_every
+        if every and hint is not self._pose:
+            every = min(every, _FIND_HINTED_EVERY)
         if not every or self._missed % every:
-            return
+            return False
         metres = depth.astype(np.float32) * np.float32(unit_m)
         metres[~(metres > 0)] = np.nan
         view = RgbdView(
@@ -278,24 +324,26 @@ class ObjectTracker:
             self._T_planning_camera,
         )  # fmt: skip
         new = NewView(view)
-        motion, fit = self._pose, fit_of(self._shape, self._pose, new)
+        motion, fit = hint, fit_of(self._shape, hint, new)
         if fit.share < 0.7:
             motion, fit = search(
-                self._shape, self._pose, new, self._support_plane,
+                self._shape, hint, new, self._support_plane,
                 reach_m=self._settings.find_reach_m,
             )  # fmt: skip
-        if fit.share > 0.6 and fit.hidden_share < 0.7:
-            self._pose = motion
-            self._alive[:] = False
+        if fit.share <= 0.6 or fit.hidden_share >= 0.7:
+            return False
+        self._pose = motion
+        self._alive[:] = False
+        return True
 
 
 def _lucas_kanade(
-    before: Gray, now: Gray, start: NDArray[np.float32]
+    before: Gray, now: Gray, start: NDArray[np.float32], guess: NDArray[np.float32] | None = None
 ) -> tuple[NDArray[np.float32], Mask]:
-    """Follow pixels (K, 1, 2); which of them were found (K,)."""
+    """Follow pixels (K, 1, 2), perhaps from a guess where they are; which were found (K,)."""
     end, found, _ = cv2.calcOpticalFlowPyrLK(
-        before, now, start, start.copy(), winSize=_LK_WINDOW, maxLevel=_LK_LEVELS,
-        criteria=_LK_CRITERIA,
+        before, now, start, (start if guess is None else guess).copy(), winSize=_LK_WINDOW,
+        maxLevel=_LK_LEVELS, criteria=_LK_CRITERIA, flags=cv2.OPTFLOW_USE_INITIAL_FLOW,
     )  # fmt: skip
     return np.asarray(end, np.float32), np.asarray(found[:, 0] > 0)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import uuid
 from collections import OrderedDict
 from concurrent.futures import ThreadPoolExecutor
@@ -46,6 +47,9 @@ class PerceptionSettings(GroundedSam2Settings):
     grounding: str = setting("tabletop", "grounding backend")
     max_age_s: float = setting(2.0, "oldest image for a capture", unit="s", low=0.05, high=60.0)
     wait_s: float = setting(3.0, "how long to wait for a camera", unit="s", low=0.0, high=60.0)
+    first_wait_s: float = setting(
+        15.0, "the same, for a camera that has not spoken yet", unit="s", low=0.0, high=60.0
+    )
     depth_frames: int = setting(5, "depth images that are merged", low=1, high=15)
     scenes_kept: int = setting(6, "captured scenes that are kept", low=1, high=50)
     cloud_points: int = setting(20000, "points of the published cloud", low=100, high=300000)
@@ -159,10 +163,15 @@ class PerceptionNode(NovaflowNode[PerceptionSettings]):
             )
         assert self._transforms is not None
         limits = CaptureLimits(max_age_s=max_age_s)
-        asked_ns = self.get_clock().now().nanoseconds
+        asked_ns, began_s = self.get_clock().now().nanoseconds, time.monotonic()
         views = []
         for feed in [known[name] for name in names] or self._feeds:
-            feed.wait_newer(asked_ns, self.settings.wait_s)  # images come in another thread
+            # Images come in another thread. Those of a graph that has just started may be late:
+            # its processes find each other one by one.
+            patience_s = self.settings.wait_s
+            if feed.silent_topics():
+                patience_s = max(patience_s, self.settings.first_wait_s)
+            feed.wait_newer(asked_ns, max(0.0, patience_s - (time.monotonic() - began_s)))
             raw = feed.raw_view()
             pose = self._transforms.lookup(self.settings.planning_frame, raw.frame_id)
             views.append(assemble(raw, pose, self.get_clock().now().nanoseconds, limits))

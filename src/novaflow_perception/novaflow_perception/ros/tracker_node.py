@@ -5,9 +5,12 @@ from __future__ import annotations
 import contextlib
 import queue
 import threading
+from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.event_handler import SubscriptionEventCallbacks
 from rclpy.qos import QoSProfile, ReliabilityPolicy
@@ -23,14 +26,17 @@ from novaflow_ros.conversions import (
     grounding_from_msg,
     image_from_msg,
     pose_from_matrix,
+    pose_to_matrix,
     scene_from_msg,
     time_to_ns,
 )
 from novaflow_ros.node import NovaflowNode, run
 from novaflow_ros.services import serve
 
+EXPECTED_TOPIC = "/novaflow/object_expected"
 COLOR_TOPIC = "/camera/camera/color/image_raw"
 DEPTH_TOPIC = "/camera/camera/aligned_depth_to_color/image_raw"
+_EXPECTED_KEPT, _EXPECTED_LATE_NS = 100, 50_000_000
 _UNITS_M = {"16UC1": 1e-3, "mono16": 1e-3, "32FC1": 1.0}
 
 
@@ -45,11 +51,20 @@ class TrackerNode(NovaflowNode[TrackerSettings]):
         self._images: list[Subscription[Image]] = []
         self._waiting: dict[str, Image] = {}
         self._pairs: queue.Queue[tuple[Image, Image] | None] = queue.Queue(1)
+        self._expected: deque[ObjectTrack] = deque(maxlen=_EXPECTED_KEPT)
+        self._carry = ""
 
     def setup(self) -> None:
         """Create the service and the topic."""
         self._group = MutuallyExclusiveCallbackGroup()
         self._tracks = self.create_publisher(ObjectTrack, "/novaflow/object_track", 10)
+        self._hints = self.create_subscription(
+            ObjectTrack,
+            EXPECTED_TOPIC,
+            lambda hint: self._expected.append(hint),
+            _EXPECTED_KEPT,
+            callback_group=MutuallyExclusiveCallbackGroup(),
+        )
         self._lane = ThreadPoolExecutor(1, "track_object")
         self._service = serve(self, TrackObject, "/novaflow/track_object", self._serve, self._lane)
         # A thread of its own: a frame takes longer than the heartbeat may wait on a busy machine.
@@ -64,6 +79,7 @@ class TrackerNode(NovaflowNode[TrackerSettings]):
         self._pairs.put(None)
         self._lane.shutdown(wait=False, cancel_futures=True)
         self.destroy_service(self._service)
+        self.destroy_subscription(self._hints)
         self.destroy_publisher(self._tracks)
 
     def _serve(self, request: Any, _response: Any) -> None:
@@ -128,9 +144,19 @@ class TrackerNode(NovaflowNode[TrackerSettings]):
             if depth.encoding not in _UNITS_M:
                 raise ShapeError(f"depth encoding '{depth.encoding}' is not 16UC1 or 32FC1")
             track = self._tracker.update(
-                color_from_msg(color), image_from_msg(depth), _UNITS_M[depth.encoding]
-            )
+                color_from_msg(color), image_from_msg(depth), _UNITS_M[depth.encoding],
+                self._carried(time_to_ns(color.header.stamp)),
+            )  # fmt: skip
         self._publish(color, track)
+
+    def _carried(self, stamp_ns: int) -> NDArray[np.float64] | None:
+        """Where the gripper would have taken the object by then; None: nowhere, or another does."""
+        until_ns, scene_id = stamp_ns + _EXPECTED_LATE_NS, self._scene.scene_id
+        for hint in reversed(list(self._expected)):
+            if hint.scene_id == scene_id and time_to_ns(hint.header.stamp) <= until_ns:
+                same, self._carry = hint.label == self._carry, hint.label
+                return pose_to_matrix(hint.pose.pose) if same else None
+        return None
 
     def _publish(self, color: Image, track: Track) -> None:
         message = ObjectTrack(

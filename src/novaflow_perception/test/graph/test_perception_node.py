@@ -129,7 +129,11 @@ def bench(tmp_path_factory):
     bench = Bench(folder)
     bench.views = folder
     bench.start(
-        "perception_node", planning_frame="camera_color_optical_frame", wait_s=2.0, max_age_s=2.0
+        "perception_node",
+        planning_frame="camera_color_optical_frame",
+        wait_s=2.0,
+        first_wait_s=4.0,
+        max_age_s=2.0,
     )
     yield bench
     bench.close()
@@ -152,9 +156,11 @@ def show(bench, name):
 
 
 def test_1_without_a_camera_the_silent_topics_are_named(bench):
+    begin = time.monotonic()
     answer = capture(bench)
     assert answer.code == Code.NO_CAMERA
     assert "/camera/camera/color/image_raw" in answer.reason
+    assert time.monotonic() - begin >= 4.0, "a camera that has never spoken is waited for longer"
 
 
 def test_2_a_folder_that_is_not_there_is_named(bench):

@@ -117,6 +117,35 @@ def test_the_target_is_followed_from_start_to_stop(bench: Bench) -> None:
     assert bench.listeners(0) == 0
 
 
+def test_the_executor_tells_where_to_look_after_a_leap(bench: Bench) -> None:
+    view, labels = toy_scene.render({"cup": CUP})
+    scene, grounding = toy_scene.ground({"cup": CUP}, view, labels, TASK)
+    bench.track(
+        track=True,
+        scene=conversions.scene_to_msg(scene),
+        grounding=conversions.grounding_to_msg(grounding),
+    )
+    bench.listeners(1)
+    hints = bench.node.create_publisher(ObjectTrack, "/novaflow/object_expected", 10)
+    bench.wait(lambda: hints.get_subscription_count() == 1)
+    leap = se3.from_rt(np.eye(3), [0.0, -0.2, 0.05])
+    begun = len(bench.tracks)
+    for k, motion in enumerate([np.eye(4)] * 4 + [leap] * 6):
+        stamp_ns = 10**10 + k * 10**8
+        hint = ObjectTrack(scene_id="scene", label="carry 1")
+        hint.header.stamp = conversions.time_from_ns(stamp_ns)
+        hint.pose.pose = conversions.pose_from_matrix(motion)
+        hints.publish(hint)
+        time.sleep(0.05)
+        bench.show(toy_scene.render({"cup": CUP.moved(motion)}, EYE)[0], stamp_ns)
+        bench.wait(lambda k=k: len(bench.tracks) > begun + k)
+    track = bench.tracks[-1]
+    bench.node.destroy_publisher(hints)
+    assert bench.track(track=False).code == Code.OK
+    assert track.visible
+    assert track.pose.pose.position.y == pytest.approx(-0.2, abs=0.003)
+
+
 def test_a_target_without_depth_is_refused_with_its_code(bench: Bench) -> None:
     view, labels = toy_scene.render({"cup": CUP})
     view.depth[:] = np.nan

@@ -91,6 +91,39 @@ def test_a_hidden_cup_is_not_visible_and_keeps_its_pose_until_it_is_found() -> N
     assert errors(track.pose, carried(0.06))[0] < 0.006
 
 
+def leaps(hinted: bool, slip_m: float = 0.0):
+    """A cup that is carried 70 to 120 mm between two images: the last track, and where the cup is."""
+    following = tracker()
+    slip = se3.from_rt(np.eye(3), [0.0, 0.0, slip_m])
+    for i in range(4):
+        hand = carried(0.33 * i)
+        true = hand @ slip if i > 1 else hand
+        solids = {"cup": CUP.moved(true), "plate": PLATE}
+        view, _ = render(solids, seed=i)
+        track = following.update(view.color, view.depth, carried=hand if hinted else None)
+    return track, true
+
+
+@pytest.mark.parametrize("slip_m", [0.0, -0.012])
+def test_few_images_of_a_fast_carry_are_enough_where_the_gripper_is_known(slip_m) -> None:
+    assert not leaps(hinted=False)[0].visible
+    track, true = leaps(hinted=True, slip_m=slip_m)
+    assert track.visible
+    away, angle = errors(track.pose, true)
+    assert away < 0.003
+    assert angle < 3.0
+
+
+def test_a_cup_that_stays_behind_is_not_seen_where_the_gripper_went() -> None:
+    following = tracker()
+    solids = {"cup": CUP.moved(carried(0.05)), "plate": PLATE}
+    for i in range(12):
+        view, _ = render(solids, seed=i)
+        track = following.update(view.color, view.depth, carried=carried(0.05 + 0.08 * i))
+        if track.visible:
+            assert errors(track.pose, carried(0.05))[0] < 0.004
+
+
 def _images(rendered):
     view, _ = rendered
     return view.color, view.depth
