@@ -61,7 +61,7 @@ class TrackerNode(NovaflowNode[TrackerSettings]):
         self._hints = self.create_subscription(
             ObjectTrack,
             EXPECTED_TOPIC,
-            lambda hint: self._expected.append(hint),
+            self._hinted,
             _EXPECTED_KEPT,
             callback_group=MutuallyExclusiveCallbackGroup(),
         )
@@ -148,6 +148,9 @@ class TrackerNode(NovaflowNode[TrackerSettings]):
                 self._carried(time_to_ns(color.header.stamp)),
             )  # fmt: skip
         self._publish(color, track)
+
+    def _hinted(self, hint: ObjectTrack) -> None:
+        self._expected.append(hint)
 
     def _carried(self, stamp_ns: int) -> NDArray[np.float64] | None:
         """Where the gripper would have taken the object by then; None: nowhere, or another does."""
