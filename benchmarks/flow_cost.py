@@ -18,6 +18,7 @@ import os
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,7 @@ from novaflow_flowgen.core.critic import Critic
 from novaflow_flowgen.core.flow_image import draw_flow_image, write_png
 from novaflow_flowgen.core.lift import make_klt
 from novaflow_flowgen.core.pool import CandidatePool, Pool, PoolRequest
+from novaflow_flowgen.core.pose_fit import PixelAligner
 from novaflow_flowgen.core.settings import FlowgenSettings
 from novaflow_flowgen.core.storyboard import Storyboard
 from novaflow_flowgen.core.tracks import KltTracker
@@ -110,29 +112,37 @@ def _show_ratio(goal: Goal, candidates: int, spoiled: int, times: int) -> None:
 
 def _show_lifting(goal: Goal) -> None:
     """Print each stage's time for one candidate, and the share of tracks to flow."""
-    spent = {"track": 0.0}
-    followed = KltTracker.track
+    spent = {"track": 0.0, "align": 0.0}
 
-    def timed(self: KltTracker, *given: Any) -> Any:
-        began = time.process_time()
-        try:
-            return followed(self, *given)
-        finally:
-            spent["track"] += time.process_time() - began
+    def timed(name: str, inner: Callable[..., Any]) -> Callable[..., Any]:
+        def outer(self: Any, *given: Any) -> Any:
+            began = time.process_time()
+            try:
+                return inner(self, *given)
+            finally:
+                spent[name] += time.process_time() - began
+
+        return outer
 
     goal.cost(1, 0)
     began = {}
-    with mock.patch.object(KltTracker, "track", timed):
+    with (
+        mock.patch.object(KltTracker, "track", timed("track", KltTracker.track)),
+        mock.patch.object(PixelAligner, "align", timed("align", PixelAligner.align)),
+    ):
         made = goal.cost(1, 0)[2]
     began.update(made.seconds)
     print("one candidate, a CPU core here; the paper's numbers are of an H100, other hardware:")
     for name, seconds in began.items():
         print(f"  {name:10s} {seconds:6.2f} s")
     print("  paper: MegaSaM 100 s, TAPIP3D 5 s, SAM 2 8 s")
-    rest = began["lift"] + began.get("screen", 0.0) - spent["track"]
+    both = spent["track"] + spent["align"]
+    rest = began["lift"] + began.get("screen", 0.0) - both
     print(
-        f"  2D tracker {spent['track']:.2f} s; everything else of screen and lift {rest:.2f} s, "
-        f"{100 * rest / spent['track']:.0f} % on top"
+        f"  of screen and lift: 2D tracker {spent['track']:.2f} s, alignment to the pixels "
+        f"{spent['align']:.2f} s, tracks to flow (reading, poses, checks, points) {rest:.2f} s: "
+        f"{100 * rest / spent['track']:.0f} % of the 2D tracker's time, {100 * rest / both:.0f} % "
+        "of what follows pixels"
     )
 
 
