@@ -3,8 +3,8 @@
 Pixels are followed by pyramidal Lucas-Kanade from image to image, which bears fast motion but
 drifts; the pose that they and their depths give is therefore refined against the first view, drawn
 where that pose puts the object. What the gripper hides becomes an outlier or is not followed; it is
-taken up again where the pose says it must be, once depth and colour agree. Where the gripper has taken
-the object along since the last image is a hint where to look, and nothing more.
+taken up again where the pose says it must be, once depth and colour agree. Where the gripper has
+taken the object along since the last image is a hint where to look, and nothing more.
 """
 
 from __future__ import annotations

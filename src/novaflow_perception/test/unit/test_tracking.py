@@ -92,7 +92,7 @@ def test_a_hidden_cup_is_not_visible_and_keeps_its_pose_until_it_is_found() -> N
 
 
 def leaps(hinted: bool, slip_m: float = 0.0):
-    """A cup that is carried 70 to 120 mm between two images: the last track, and where the cup is."""
+    """A cup carried 70 to 120 mm between two images: the last track, and where the cup is."""
     following = tracker()
     slip = se3.from_rt(np.eye(3), [0.0, 0.0, slip_m])
     for i in range(4):
