@@ -42,7 +42,7 @@ from novaflow_perception.core.fitting import find_fits
 from novaflow_perception.core.geometry import collision_scene
 from novaflow_perception.core.instruction import parse
 from novaflow_perception.core.outcome import observe
-from novaflow_perception.core.tracking import ObjectTracker
+from novaflow_perception.core.tracking import Carried, ObjectTracker
 from novaflow_sim.core import objects
 from novaflow_sim.core.description import urdf
 from novaflow_sim.core.disturbance import KINDS, NONE
@@ -71,8 +71,7 @@ class Eyes:
         self._seen: list[Sighting] = []
         self._start = cell.target_pose()
         self.errors_m: list[float] = []
-        self._hint: tuple[Any, int] | None = None
-        self._carry = 0
+        self._carried: Carried | None = None
         cell.on_frame = self._frame
 
     def since(self, time_s: float) -> list[Sighting]:
@@ -81,12 +80,10 @@ class Eyes:
 
     def expect(self, time_s: float, T_moved: Any, carry: int) -> None:
         """Remember the newest hint."""
-        self._hint = T_moved, carry
+        self._carried = Carried(T_moved, str(carry))
 
     def _frame(self, colour: Any, depth: Any, time_s: float) -> None:
-        carried, carry = self._hint or (None, 0)
-        same, self._carry = carry == self._carry, carry
-        track = self._tracker.update(colour, depth, 1e-3, carried if same else None)
+        track = self._tracker.update(colour, depth, 1e-3, self._carried)
         self._seen.append(Sighting(time_s, track.pose, track.visible))
         error = self._cell.camera_error
         true = error @ self._cell.target_pose() @ se3.inverse(self._start) @ se3.inverse(error)

@@ -28,7 +28,7 @@ class TrackedObject:
         """Listen."""
         self._node = node
         self._lock = threading.Lock()
-        self._scene_id = ""
+        self._scene_id, self._loops = "", 0
         self._seen: deque[Sighting] = deque(maxlen=KEPT)
         self._subscription = node.create_subscription(
             ObjectTrack,
@@ -49,6 +49,7 @@ class TrackedObject:
         """From now on only tracks of this scene count; older ones are forgotten."""
         with self._lock:
             self._scene_id = scene_id
+            self._loops += 1
             self._seen.clear()
 
     def since(self, time_s: float) -> list[Sighting]:
@@ -58,7 +59,7 @@ class TrackedObject:
 
     def expect(self, time_s: float, T_moved: Array, carry: int) -> None:
         """Tell tracker_node where the object should be at a time [s]."""
-        hint = ObjectTrack(scene_id=self._scene_id, label=f"carry {carry}")
+        hint = ObjectTrack(scene_id=self._scene_id, label=f"loop {self._loops}, carry {carry}")
         hint.header.stamp = convert.time_from_ns(round(time_s * 1e9))
         hint.pose.pose = convert.pose_from_matrix(T_moved)
         self._hints.publish(hint)

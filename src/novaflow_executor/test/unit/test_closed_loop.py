@@ -108,12 +108,14 @@ def test_undisturbed_the_block_ends_where_the_flow_ends(case):
 def test_who_looks_is_told_where_the_gripper_takes_the_block(case):
     case.loop().run(case.plan)
     assert {carry for _, _, carry in case.hints} == {1, 2}
+    compared = 0
     for time_s, T_moved, _ in case.hints:
         seen = min(case.seen, key=lambda s: abs(s.time_s - time_s))
         if abs(seen.time_s - time_s) < 0.006:
+            compared += 1
             shift = se3.apply(T_moved, case.middle) - se3.apply(seen.T_moved, case.middle)
             assert np.linalg.norm(shift) < 0.006
-    assert len(case.hints) > 20
+    assert compared > 5
 
 
 def test_a_block_that_was_pushed_before_the_grasp_is_taken_where_it_is(case):

@@ -10,6 +10,7 @@ taken the object along since the last image is a hint where to look, and nothing
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -40,7 +41,7 @@ _FIND_MODEL_POINTS = 600
 _SHOWN = 0.6  # of the window around a pixel must show the object
 _CORRECTED_PX = 6.0
 _LEAP_PX = 8.0  # a shorter way is found without a hint
-_FIND_HINTED_EVERY = 3
+_FIND_HINTED_EVERY = 3  # images between two searches where it is known where to look
 
 
 @dataclass(frozen=True)
@@ -83,6 +84,18 @@ class Track:
     support: int
 
 
+class Carried(NamedTuple):
+    """Where whatever carries the object would have taken it by the time of an image.
+
+    Attributes:
+        T_moved: (4, 4) motion since the scene, planning frame.
+        carry: Which motion that is; only poses of one carry are compared with one another.
+    """
+
+    T_moved: Float
+    carry: str
+
+
 class ObjectTracker:
     """Tracks the target of a grounded scene; the camera must not move meanwhile."""
 
@@ -115,14 +128,14 @@ class ObjectTracker:
         self._pose = np.eye(4)
         self._covariance = np.eye(6) * 1e-6
         self._missed = 0
-        self._carried: Float | None = None  # as of the last image that showed the object
+        self._carried: Carried | None = None  # as of the last image that showed the object
 
     def update(
         self,
         color: NDArray[np.uint8],
         depth: NDArray[np.generic],
         depth_unit_m: float = 1.0,
-        carried: Float | None = None,
+        carried: Carried | None = None,
     ) -> Track:
         """Take one image.
 
@@ -130,8 +143,8 @@ class ObjectTracker:
             color: (H, W, 3) RGB.
             depth: (H, W) along optical +z in units of `depth_unit_m`; 0 or NaN where unknown.
             depth_unit_m: Length of one unit of `depth` [m].
-            carried: (4, 4) motion of whatever carries the object, planning frame; only its change
-                from image to image counts. None: nothing is known to, or something else does now.
+            carried: Of it only the change since the last image that showed the object counts.
+                None: nothing is known to carry it.
 
         Raises:
             ShapeError: If the images are not of the scene's size.
@@ -139,11 +152,9 @@ class ObjectTracker:
         size = (self._model.height, self._model.width)
         if color.shape[:2] != size or depth.shape != size:
             raise ShapeError(f"images {color.shape}, {depth.shape} are not of the scene's {size}")
-        hint = self._pose
-        if carried is None:
-            self._carried = None
-        elif self._carried is not None:
-            hint = carried @ se3.inverse(self._carried) @ self._pose
+        hint, last = None, self._carried
+        if carried is not None and last is not None and carried.carry == last.carry:
+            hint = carried.T_moved @ se3.inverse(last.T_moved) @ self._pose
         gray = self._follow(color, hint)
         fit = self._fit(depth, depth_unit_m, hint=hint)
         if fit is not None:
@@ -161,11 +172,13 @@ class ObjectTracker:
         support = fit.support if fit is not None else 0
         return Track(self._pose, self._covariance, fit is not None, support)
 
-    def _follow(self, color: NDArray[np.uint8], hint: Float) -> Gray:
+    def _follow(self, color: NDArray[np.uint8], hint: Float | None) -> Gray:
         """Move the pixels to the new image; returns its grey image, made in the crop only."""
-        leap = self._seen_at(hint) - self._seen_at(self._pose)
-        if np.median(np.linalg.norm(leap, axis=1)) < _LEAP_PX:
-            leap = np.zeros_like(leap)
+        leap = np.zeros_like(self._pixels)
+        if hint is not None:
+            far = self._seen_at(hint) - self._seen_at(self._pose)
+            if np.median(np.linalg.norm(far, axis=1)) > _LEAP_PX:
+                leap = far
         rows, columns = self._crop(leap)
         gray = self._gray.copy()
         gray[rows, columns] = cv2.cvtColor(
@@ -306,14 +319,14 @@ class ObjectTracker:
         color: NDArray[np.uint8],
         depth: NDArray[np.generic],
         unit_m: float,
-        hint: Float,
+        hint: Float | None,
     ) -> bool:
         """Look for a lost object near its last place, or where it was carried; now and then.
 
         It costs 0.1 s.
         """
         every = self._settings.find_every
-        if every and hint is not self._pose:
+        if every and hint is not None:
             every = min(every, _FIND_HINTED_EVERY)
         if not every or self._missed % every:
             return False
@@ -324,10 +337,11 @@ class ObjectTracker:
             self._T_planning_camera,
         )  # fmt: skip
         new = NewView(view)
-        motion, fit = hint, fit_of(self._shape, hint, new)
+        place = self._pose if hint is None else hint
+        motion, fit = place, fit_of(self._shape, place, new)
         if fit.share < 0.7:
             motion, fit = search(
-                self._shape, hint, new, self._support_plane,
+                self._shape, place, new, self._support_plane,
                 reach_m=self._settings.find_reach_m,
             )  # fmt: skip
         if fit.share <= 0.6 or fit.hidden_share >= 0.7:

@@ -9,8 +9,6 @@ from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.event_handler import SubscriptionEventCallbacks
 from rclpy.qos import QoSProfile, ReliabilityPolicy
@@ -20,7 +18,7 @@ from sensor_msgs.msg import Image
 from novaflow_core.errors import NovaflowError, ShapeError
 from novaflow_msgs.msg import ObjectTrack
 from novaflow_msgs.srv import TrackObject
-from novaflow_perception.core.tracking import ObjectTracker, Track, TrackerSettings
+from novaflow_perception.core.tracking import Carried, ObjectTracker, Track, TrackerSettings
 from novaflow_ros.conversions import (
     color_from_msg,
     grounding_from_msg,
@@ -36,7 +34,8 @@ from novaflow_ros.services import serve
 EXPECTED_TOPIC = "/novaflow/object_expected"
 COLOR_TOPIC = "/camera/camera/color/image_raw"
 DEPTH_TOPIC = "/camera/camera/aligned_depth_to_color/image_raw"
-_EXPECTED_KEPT, _EXPECTED_LATE_NS = 100, 50_000_000
+_EXPECTED_KEPT = 100
+_EXPECTED_AHEAD_NS = 50_000_000  # a hint may be so much newer than the image that it serves
 _UNITS_M = {"16UC1": 1e-3, "mono16": 1e-3, "32FC1": 1.0}
 
 
@@ -52,7 +51,6 @@ class TrackerNode(NovaflowNode[TrackerSettings]):
         self._waiting: dict[str, Image] = {}
         self._pairs: queue.Queue[tuple[Image, Image] | None] = queue.Queue(1)
         self._expected: deque[ObjectTrack] = deque(maxlen=_EXPECTED_KEPT)
-        self._carry = ""
 
     def setup(self) -> None:
         """Create the service and the topic."""
@@ -152,13 +150,12 @@ class TrackerNode(NovaflowNode[TrackerSettings]):
     def _hinted(self, hint: ObjectTrack) -> None:
         self._expected.append(hint)
 
-    def _carried(self, stamp_ns: int) -> NDArray[np.float64] | None:
-        """Where the gripper would have taken the object by then; None: nowhere, or another does."""
-        until_ns, scene_id = stamp_ns + _EXPECTED_LATE_NS, self._scene.scene_id
+    def _carried(self, stamp_ns: int) -> Carried | None:
+        """The newest hint up to an image's stamp; a gripper at rest gives none, and stays there."""
+        until_ns, scene_id = stamp_ns + _EXPECTED_AHEAD_NS, self._scene.scene_id
         for hint in reversed(list(self._expected)):
             if hint.scene_id == scene_id and time_to_ns(hint.header.stamp) <= until_ns:
-                same, self._carry = hint.label == self._carry, hint.label
-                return pose_to_matrix(hint.pose.pose) if same else None
+                return Carried(pose_to_matrix(hint.pose.pose), hint.label)
         return None
 
     def _publish(self, color: Image, track: Track) -> None:
