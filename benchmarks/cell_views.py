@@ -41,18 +41,16 @@ def cell_scene(task: str, seed: int, width: int = 1280, height: int = 720) -> Sc
         edge_hole_rate=s.depth_edge_hole_rate,
         misregistration_px=s.depth_misregistration_px,
     )
-    depth_mm = DepthSensor(noise, width, height, seed=seed).measure(depth)
     pose = miscalibrated(
         layout.true_camera_pose(cell.model), s.extrinsic_error_m, s.extrinsic_error_deg, seed
     )
-    view = RgbdView(
-        "camera",
-        "camera_color_optical_frame",
-        0,
-        ColourSensor(s.colour_noise, width, height, seed=seed).measure(colour),
-        np.where(depth_mm > 0, depth_mm / 1000.0, np.nan).astype(np.float32),
-        camera_model(width, height),
+    view = captured_view(
+        colour,
+        depth,
+        ColourSensor(s.colour_noise, width, height, seed=seed),
+        DepthSensor(noise, width, height, seed=seed),
         pose,
+        0,
     )
     return Scene(f"{task}_{seed}", "base", (view,))
 

@@ -159,18 +159,20 @@ def make_scene(items, *, depth_noise=0.0, seed=0, model=MODEL, pose=None, roles=
     return scene, Grounding(scene.scene_id, task, TABLE, (labels,), tuple(objects))
 
 
-def render_motion(items, motions, *, model=MODEL, pose=None, moving=0):
-    """Frames (T, H, W, 3) while one item follows world motions (T, 4, 4)."""
+def render_motion(items, motions, *, model=MODEL, pose=None, moving=(0,)):
+    """Frames (T, H, W, 3) while some items follow world motions (T, 4, 4)."""
     pose = camera_pose() if pose is None else pose
-    item = items[moving]
-    start = item.T_world_item.copy()
-    base, _, _ = render([i for n, i in enumerate(items) if n != moving], pose, model)
+    movers = [items[n] for n in moving]
+    starts = [item.T_world_item.copy() for item in movers]
+    base, _, _ = render([i for n, i in enumerate(items) if n not in moving], pose, model)
     frames = []
-    half = np.array(item.size)
-    corners = np.array(np.meshgrid(*[(-h, h) for h in half])).reshape(3, -1).T
     for motion in motions:
-        item.T_world_item = motion @ start
-        at = model.project(se3.apply(se3.inverse(pose) @ item.T_world_item, corners))
+        corners = []
+        for item, start in zip(movers, starts, strict=True):
+            item.T_world_item = motion @ start
+            box = np.array(np.meshgrid(*[(-h, h) for h in item.size])).reshape(3, -1).T
+            corners.append(se3.apply(se3.inverse(pose) @ item.T_world_item, box))
+        at = model.project(np.concatenate(corners))
         low, high = np.floor(at.min(0)).astype(int) - 2, np.ceil(at.max(0)).astype(int) + 3
         u0, v0 = np.maximum(low, 0)
         u1, v1 = min(high[0], model.width), min(high[1], model.height)
@@ -178,7 +180,8 @@ def render_motion(items, motions, *, model=MODEL, pose=None, moving=0):
         if u1 > u0 and v1 > v0:
             frame[v0:v1, u0:u1] = render(items, pose, model, (v0, v1, u0, u1))[0]
         frames.append(frame)
-    item.T_world_item = start
+    for item, start in zip(movers, starts, strict=True):
+        item.T_world_item = start
     return Video(np.stack(frames), 16.0)
 
 

@@ -18,10 +18,11 @@ from novaflow_core import se3
 from novaflow_core.errors import Code, ShapeError, TrackingError
 from novaflow_core.flow import MotionKind, ObjectFlow
 from novaflow_core.video import Video
+from novaflow_flowgen.core.anchored_tracks import anchored_fit
 from novaflow_flowgen.core.background import LOOK_EVERY, BackgroundWatch
 from novaflow_flowgen.core.lift_checks import LiftGuard, LiftLimits, StepRecord, summarise
 from novaflow_flowgen.core.object_template import MAX_TRACKS, ObjectTemplate, TemplateStore
-from novaflow_flowgen.core.pose_fit import Alignment, PixelAligner, fit_tracks
+from novaflow_flowgen.core.pose_fit import Alignment, PixelAligner
 from novaflow_flowgen.core.protocols import (
     LiftRequest,
     LiftResult,
@@ -29,6 +30,7 @@ from novaflow_flowgen.core.protocols import (
     ShouldStop,
     check_stop,
 )
+from novaflow_flowgen.core.track_fit import fit_tracks
 from novaflow_flowgen.core.tracks import (
     DisTracker,
     Gray,
@@ -147,6 +149,9 @@ class PnpLifter:
         points = tracked[usable][ok]
         fit = fit_tracks(points, there, model, last, seed=step)
         small = template.alignment.scaled(frame)
+        near = fit.T_camera_motion if fit is not None else guess
+        free = tracked[~_hidden(near, work, tracked, model.project(se3.apply(near, tracked)))]
+        fit = anchored_fit(work.aligner, work.tracker, free, small, near, step) or fit
         starts = [fit.T_camera_motion] if fit is not None else [guess, last]
         aligned = _best([work.aligner.align(small, start, fit) for start in starts])
         motion = starts[0]

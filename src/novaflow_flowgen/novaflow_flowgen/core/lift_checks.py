@@ -21,6 +21,9 @@ class LiftLimits:
         min_correlation: Between the moved first frame and each frame.
         min_seen_share: Share of the object that must neither be hidden nor contradicted.
         max_point_std_m: Standard deviation of the worst point of a pose [m].
+        max_hidden_std_m: The same on the way, while something hides part of the object [m]; each
+            frame is compared with the first, so the error does not stay.
+        hidden_share: Below this share of the object that is seen, something hides it.
         max_step_m: Largest motion between two frames [m].
         max_turn_rad: Largest rotation between two frames [rad].
         max_background_m: Motion of the background, seen at the object's distance [m].
@@ -32,6 +35,8 @@ class LiftLimits:
     min_correlation: float = 0.8
     min_seen_share: float = 0.45
     max_point_std_m: float = 0.006
+    max_hidden_std_m: float = 0.012
+    hidden_share: float = 0.85
     max_step_m: float = 0.08
     max_turn_rad: float = float(np.radians(25.0))
     max_background_m: float = 0.02
@@ -117,16 +122,19 @@ class LiftGuard:
             TrackingError: TRACKS_TOO_FEW, LIFT_LOW_INLIERS, LIFT_DIVERGED or LIFT_UNCERTAIN, with
                 step, numbers and the statistics so far.
         """
-        where = f"in frame {len(records) * self._every + 1} of {self._total}"
-        found = self._step_fault(records[-1], where) or self._camera_fault(
+        now = len(records) * self._every + 1
+        where = f"in frame {now} of {self._total}"
+        found = self._step_fault(records[-1], where, now >= self._total) or self._camera_fault(
             records[-1], background_px
         )
         if found is not None:
             code, reason = found
             raise TrackingError(code, reason, summarise(records, background_px))
 
-    def _step_fault(self, r: StepRecord, where: str) -> tuple[Code, str] | None:
+    def _step_fault(self, r: StepRecord, where: str, is_last: bool) -> tuple[Code, str] | None:
         limits = self._limits
+        hidden = r.seen_share < limits.hidden_share and not is_last
+        std_m = limits.max_hidden_std_m if hidden else limits.max_point_std_m
         if r.tracked < limits.min_tracked:
             return Code.TRACKS_TOO_FEW, (
                 f"{where} {r.tracked} of {r.usable} tracks survive; {limits.min_tracked} are needed"
@@ -147,10 +155,10 @@ class LiftGuard:
                 f"{r.correlation:.2f} (at least {limits.min_correlation}), "
                 f"seen {100 * r.seen_share:.0f} %"
             )
-        if r.point_std_m > limits.max_point_std_m:
+        if r.point_std_m > std_m:
             return Code.LIFT_UNCERTAIN, (
                 f"{where} the pose is known to {1000 * r.point_std_m:.1f} mm only; "
-                f"{1000 * limits.max_point_std_m:.1f} mm are needed"
+                f"{1000 * std_m:.1f} mm are needed"
             )
         return None
 

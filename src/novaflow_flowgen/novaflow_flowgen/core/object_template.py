@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from novaflow_core.camera import CameraModel
 from novaflow_core.errors import Code, TrackingError
 from novaflow_core.scene import RgbdView
+from novaflow_flowgen.core.outline import outlined
 from novaflow_flowgen.core.tracks import seed_points
 from novaflow_flowgen.core.warp import Surface, smooth_depth, surface_of
 
@@ -101,9 +102,11 @@ def make_template(
     view: RgbdView, mask: NDArray[np.bool_], min_seeds: int, max_tracks: int = MAX_TRACKS
 ) -> ObjectTemplate:
     """Measure an object; see `TemplateStore.of`."""
-    depth = smooth_depth(view.depth, mask, size=9)
-    known = np.isfinite(depth) & np.isfinite(view.depth)
-    seeds = seed_points(mask, known)
+    measured = np.isfinite(view.depth)
+    known = mask & measured
+    outline = outlined(view.color, measured, mask)
+    depth = smooth_depth(np.where(mask, view.depth, np.nan), outline, size=9)
+    seeds = seed_points(outline, known)
     if len(seeds) < min_seeds:
         raise TrackingError(
             Code.TRACKS_TOO_FEW,
@@ -112,14 +115,14 @@ def make_template(
         )
     index = seeds.astype(int)
     points = view.model.lift_pixels(seeds, depth[index[:, 1], index[:, 0]])
-    behind = np.where(np.isfinite(view.depth) & ~mask, view.depth, 1e6).astype(np.float32)
-    behind = np.where(mask, np.float32(1e6), cv2.medianBlur(behind, 5))
+    behind = np.where(measured & ~mask & ~outline, view.depth, 1e6).astype(np.float32)
+    behind = np.where(outline, np.float32(1e6), cv2.medianBlur(behind, 5))
     shuffled = np.random.default_rng(0).permutation(len(points))
     return ObjectTemplate(
         points,
         np.sort(shuffled[:max_tracks]),
         behind,
-        _shrunk(depth, behind, mask, view.model),
+        _shrunk(depth, behind, outline, view.model),
     )
 
 

@@ -1,4 +1,4 @@
-"""Pose of a rigid object from 2D tracks and first-frame depth, aligned to the pixels.
+"""Pose of a rigid object, aligned to the pixels.
 
 Tracks give a pose that survives large steps and outliers. The alignment compares each frame with
 the object's first frame, moved by the pose over the known background, so that errors do not add up
@@ -8,7 +8,7 @@ and outlines count as well as texture.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -17,18 +17,20 @@ from numpy.typing import NDArray
 from novaflow_core import se3
 from novaflow_core.camera import CameraModel
 from novaflow_flowgen.core.object_template import AlignmentTemplate
+from novaflow_flowgen.core.track_fit import TrackFit
+from novaflow_flowgen.core.unseen_sides import UnseenSides
 from novaflow_flowgen.core.warp import Warp, forward_warp
 
 Float = NDArray[np.float64]
 Image32 = NDArray[np.float32]
 
-INLIER_PX = 2.0
 _BLUR_PX = 1.0
 _SHRUNK_BLUR_PX = 0.6  # an image that was shrunk is smooth already
 _HIDDEN_M = 0.010  # points this far behind the first frame's depth are taken as hidden
 _MIN_SIGMA = 3.0  # grey levels; below this compression and interpolation rule
+_SHIFT_PX = 0.5  # by which what is expected may lie beside what is seen, pixel by pixel
 _CUT = 3.0  # scatters from what is expected at which a pixel shows something else
-_SCATTER_GROWTH = 1.1  # of one frame's scatter over the last's, at most
+_SCATTER_GROWTH = 1.05  # of one frame's scatter over the last's, at most
 _TRACK_STD_PX = 1.0  # of a track between two frames, when it is weighed against the pixels
 # Neighbouring tracks share their errors, and those of one frame are passed on to the next.
 _TRACKS_PER_ERROR = 150.0
@@ -38,60 +40,6 @@ _TONE_SAMPLES = 1000  # pixels that gain and bias are fitted to
 _MIN_USABLE = 60
 _SMALL_M, _SMALL_RAD = 5e-4, 5e-3  # steps of the alignment
 _BOX3, _BOX5 = np.ones((3, 3), np.uint8), np.ones((5, 5), np.uint8)
-
-
-@dataclass(frozen=True)
-class TrackFit:
-    """Pose from tracks.
-
-    Attributes:
-        T_camera_motion: (4, 4) motion of the object's points in the optical frame.
-        inliers: (P,) bool.
-        points: (P, 3) that it was fitted to, at that motion [m].
-    """
-
-    T_camera_motion: Float
-    inliers: NDArray[np.bool_]
-    points: Float
-
-
-def fit_tracks(
-    points: Float, pixels: Float, model: CameraModel, guess: Float, seed: int = 0
-) -> TrackFit | None:
-    """PnP with RANSAC and a last Levenberg-Marquardt step over the inliers.
-
-    Args:
-        points: (P, 3) [m], optical frame of the first image.
-        pixels: (P, 2) where they are now [px].
-        model: Intrinsics.
-        guess: (4, 4) motion to start from.
-        seed: Of the sampling, so that the same tracks give the same pose.
-
-    Returns:
-        None when too few points agree.
-    """
-    if len(points) < 6:
-        return None
-    cv2.setRNGSeed(seed)
-    rotation: Any
-    translation: Any
-    rotation, translation = cv2.Rodrigues(guess[:3, :3])[0], guess[:3, 3:].copy()
-    ok, rotation, translation, index = cv2.solvePnPRansac(
-        points, pixels, model.matrix, None, rvec=rotation, tvec=translation, useExtrinsicGuess=True,
-        iterationsCount=120, reprojectionError=INLIER_PX, flags=cv2.SOLVEPNP_ITERATIVE,
-    )  # fmt: skip
-    if not ok or index is None or len(index) < 6:
-        return None
-    used = index.ravel()
-    rotation, translation = cv2.solvePnPRefineLM(
-        points[used], pixels[used], model.matrix, None, rotation, translation
-    )
-    motion = se3.from_rt(cv2.Rodrigues(rotation)[0], translation.ravel())
-    error = np.linalg.norm(model.project(se3.apply(motion, points)) - pixels, axis=1)
-    inliers = error < INLIER_PX
-    if inliers.sum() < 6:
-        return None
-    return TrackFit(motion, inliers, se3.apply(motion, points))
 
 
 @dataclass(frozen=True)
@@ -132,6 +80,15 @@ class _Trial:
     weight: Image32
     covariance: Float
     cost: float
+    scatter: float
+
+
+class Look(NamedTuple):
+    """An object as expected at a pose, and the frame in the same region, grey (h, w)."""
+
+    warp: Warp
+    expected: NDArray[np.uint8]
+    now: NDArray[np.uint8]
 
 
 class _Light(NamedTuple):
@@ -168,6 +125,7 @@ class PixelAligner:
         points = template.surface.points
         self._probes = points[:: max(1, len(points) // 40)]
         self._centre = points.mean(axis=0)
+        self._sides = UnseenSides(template.surface, template.model)
         whole = template.shrink == 1
         self._blur_px = _BLUR_PX if whole else _SHRUNK_BLUR_PX
         self._correlated_px = _CORRELATED_PX if whole else _SHRUNK_CORRELATED_PX
@@ -219,6 +177,32 @@ class PixelAligner:
                 # So small a step is as good as its linear model: taken without looking again.
                 return self._alignment(best, self._motion_of(twist, best.motion) @ best.motion)
         return self._alignment(best, best.motion)
+
+    def look(self, frame: NDArray[np.uint8], motion: Float) -> Look | None:
+        """Draw the object at a motion (4, 4), lit as a grey frame (h, w) is.
+
+        Returns:
+            None when too little of it lies inside the image.
+        """
+        warp = forward_warp(self._surface, motion, self._model)
+        if warp is None:
+            return None
+        shown = warp.sample(self._first)
+        behind = self._behind[warp.window]
+        expected = behind + warp.alpha * (shown - behind)
+        now = frame[warp.window]
+        index = np.flatnonzero(warp.alpha > 0.99)
+        if len(index) < _MIN_USABLE:
+            return None
+        seen = now.ravel()[index].astype(np.float32)
+        gain, bias = _match_tones(expected.ravel()[index].astype(np.float32), seen, None)
+        tinted = np.clip(gain * expected + bias, 0, 255).astype(np.uint8)
+        return Look(warp, tinted, np.ascontiguousarray(now))
+
+    @property
+    def model(self) -> CameraModel:
+        """Intrinsics of the template's size."""
+        return self._model
 
     def learn_scatter(self, alignment: Alignment) -> None:
         """Bound the next frame's scatter by this one's.
@@ -294,6 +278,7 @@ class PixelAligner:
             hidden = cv2.dilate(hidden.astype(np.uint8), _BOX3) > 0
             alpha = np.where(hidden, np.float32(0), alpha)
             usable &= ~hidden
+        usable &= ~self._sides.may_show(warp, motion)
         index = np.flatnonzero(usable)
         if len(index) < _MIN_USABLE:
             return None
@@ -306,16 +291,18 @@ class PixelAligner:
         gain, bias = tones
         expected = gain * model + bias
         residual = now - expected
-        # The scatter is measured once a frame, so that the costs of all trials compare.
-        sigma = known.sigma if known else min(_scatter(residual), self._scatter_most)
-        weight = np.square(1 - np.square(np.minimum(np.abs(residual) / (_CUT * sigma), 1.0)))
-
-        design = self._design(
+        design, slope = self._design(
             index, depth.ravel()[index], 0.5 * (gain * model_image + frame_image), warp, motion
         )
         design[6] = expected / 100.0
         design[7] = 1.0
-        weighted = design * weight
+        # Where the picture is steep, a fraction of a pixel makes a large difference of grey.
+        steep = np.square(_SHIFT_PX * slope)
+        # The scatter is measured once a frame, so that the costs of all trials compare.
+        sigma = known.sigma if known else min(_scatter(residual, steep), self._scatter_most)
+        trust = 1.0 / (1.0 + steep / sigma**2)
+        weight = np.square(1 - np.minimum(np.square(residual) * trust / (_CUT * sigma) ** 2, 1.0))
+        weighted = design * (weight * trust)
         noise = sigma**2 * self._correlated_px
         prior = np.zeros((8, 8))
         prior[:6, :6] = noise * hold
@@ -325,8 +312,9 @@ class PixelAligner:
         twist = inverse @ (weighted @ residual - pull)
         cost = _cost(weight, int(np.count_nonzero(covered)), travelled, hold)
         trial = _Trial(
-            motion, warp, covered, index, expected, now, weight, inverse[:6, :6] * noise, cost
-        )
+            motion, warp, covered, index, expected, now, weight, inverse[:6, :6] * noise, cost,
+            min(_scatter(residual, steep), sigma),
+        )  # fmt: skip
         return trial, twist[:6], _Light(tones, sigma)
 
     def _design(
@@ -336,10 +324,10 @@ class PixelAligner:
         image: Image32,
         warp: Warp,
         motion: Float,
-    ) -> Image32:
+    ) -> tuple[Image32, Image32]:
         """Change of the grey value (8, N) per metre and radian of the object about its centre.
 
-        The last two rows are left for the tones.
+        The last two rows are left for the tones. With it the slope (N,) of the picture [1/px].
         """
         model = self._model
         slope_u = (cv2.Scharr(image, cv2.CV_32F, 1, 0) / 32).ravel()[index]
@@ -358,7 +346,7 @@ class PixelAligner:
         out[3] = arm_y * gz - arm_z * gy
         out[4] = arm_z * gx - arm_x * gz
         out[5] = arm_x * gy - arm_y * gx
-        return out
+        return out, np.hypot(slope_u, slope_v)
 
     def _alignment(self, trial: _Trial, motion: Float) -> Alignment:
         covered = trial.covered.ravel()
@@ -373,7 +361,7 @@ class PixelAligner:
             full.reshape(trial.covered.shape),
             trial.warp,
             trial.cost,
-            _scatter(trial.now - trial.expected),
+            trial.scatter,
         )
 
     def _point_std(self, covariance: Float, motion: Float) -> float:
@@ -388,8 +376,10 @@ class PixelAligner:
         return np.asarray(cv2.GaussianBlur(image, (0, 0), self._blur_px), np.float32)
 
 
-def _scatter(residual: Image32) -> float:
-    return max(1.4826 * _median(np.abs(residual)), _MIN_SIGMA)
+def _scatter(residual: Image32, steep: Image32) -> float:
+    """Of grey values, where `steep` (N,) is the variance that the picture's slopes explain."""
+    flat = np.abs(residual) / np.sqrt(1.0 + steep / _MIN_SIGMA**2)
+    return max(1.4826 * _median(flat), _MIN_SIGMA)
 
 
 def _cost(weight: Image32, covered: int, travelled: Float, hold: Float) -> float:

@@ -24,6 +24,7 @@ from novaflow_flowgen.core import hallucination
 from novaflow_flowgen.core.goal import Goal, Stage, plan_goal
 from novaflow_flowgen.core.hallucination import Effects
 from novaflow_flowgen.core.motion_path import Variation, build_path
+from novaflow_flowgen.core.outline import outlined
 from novaflow_flowgen.core.protocols import (
     DEFAULT_FPS,
     OnProgress,
@@ -249,8 +250,7 @@ def _check_in_image(request: VideoRequest, moving: GroundedObject, motions: Floa
 
 def _cut_out(view: RgbdView, labels: NDArray[np.uint8], label: int, support: Plane) -> _Cutout:
     mask = labels == label
-    whole = cv2.morphologyEx(mask.astype(np.uint8), cv2.MORPH_CLOSE, np.ones((5, 5), np.uint8)) > 0
-    whole &= (labels == label) | (labels <= LABEL_SUPPORT)
+    whole = outlined(view.color, np.isfinite(view.depth), mask)
     depth = smooth_depth(np.where(mask, view.depth, np.nan), whole, size=9)
     if np.isfinite(depth).sum() < 100:
         raise VideoError(

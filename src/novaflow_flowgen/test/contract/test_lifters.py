@@ -3,7 +3,15 @@
 import cv2
 import numpy as np
 import pytest
-from ray_scene import Item, degrade, flow_error, make_scene, render_motion, rigid_motion
+from ray_scene import (
+    Item,
+    camera_pose,
+    degrade,
+    flow_error,
+    make_scene,
+    render_motion,
+    rigid_motion,
+)
 
 from novaflow_core.errors import Code, PlatformError, TrackingError
 from novaflow_core.registry import backend_names, load_backend
@@ -123,6 +131,28 @@ class Watched:
 
     def colors(self):
         return self._video.frames
+
+
+@pytest.mark.parametrize(
+    ("item", "at", "shift", "yaw", "end_m"),
+    [
+        (BOX, (0.06, 0.03, 0.06), (-0.12, 0.1, 0.0), 35, 0.004),
+        (CAN, (0.0, 0.0, 0.1), (-0.2, 0.06, 0.05), 40, 0.008),
+    ],
+)
+def test_what_carries_the_thing_at_another_depth_does_not_pull_its_pose_away(
+    item, at, shift, yaw, end_m
+):
+    pose = camera_pose((0.5, 0.07, 0.4), (0.0, 0.0, 0.05))
+    thing = Item(**item)
+    hand = Item((0.012, 0.02, 0.025), at[:2], bottom=at[2], seed=9, colour=(160, 125, 90))
+    motions = rigid_motion(shift, np.radians(yaw), (0, 0, 0.05))
+    scene, grounding = make_scene([thing], depth_noise=0.002, seed=3, pose=pose)
+    carried = render_motion([thing, hand], motions, pose=pose, moving=(0, 1))
+    frames = np.concatenate([scene.main.color[None], carried.frames[1:]])
+    error = flow_error(lift("klt", scene, grounding, Video(frames, carried.fps)).flow, motions)
+    assert np.median(error) < 0.003
+    assert error[-1] < end_m
 
 
 @pytest.mark.parametrize("name", LOCAL)
