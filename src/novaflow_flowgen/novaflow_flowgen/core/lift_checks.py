@@ -21,8 +21,8 @@ class LiftLimits:
         min_correlation: Between the moved first frame and each frame.
         min_seen_share: Share of the object that must neither be hidden nor contradicted.
         max_point_std_m: Standard deviation of the worst point of a pose [m].
-        max_hidden_std_m: The same on the way, while something hides part of the object [m]; each
-            frame is compared with the first, so the error does not stay.
+        max_hidden_std_m: The same while something hides part of the object [m]; each frame is
+            compared with the first, so the error does not stay.
         hidden_share: Below this share of the object that is seen, something hides it.
         max_step_m: Largest motion between two frames [m].
         max_turn_rad: Largest rotation between two frames [rad].
@@ -35,7 +35,7 @@ class LiftLimits:
     min_correlation: float = 0.8
     min_seen_share: float = 0.45
     max_point_std_m: float = 0.006
-    max_hidden_std_m: float = 0.012
+    max_hidden_std_m: float = 0.008
     hidden_share: float = 0.85
     max_step_m: float = 0.08
     max_turn_rad: float = float(np.radians(25.0))
@@ -122,18 +122,17 @@ class LiftGuard:
             TrackingError: TRACKS_TOO_FEW, LIFT_LOW_INLIERS, LIFT_DIVERGED or LIFT_UNCERTAIN, with
                 step, numbers and the statistics so far.
         """
-        now = len(records) * self._every + 1
-        where = f"in frame {now} of {self._total}"
-        found = self._step_fault(records[-1], where, now >= self._total) or self._camera_fault(
+        where = f"in frame {len(records) * self._every + 1} of {self._total}"
+        found = self._step_fault(records[-1], where) or self._camera_fault(
             records[-1], background_px
         )
         if found is not None:
             code, reason = found
             raise TrackingError(code, reason, summarise(records, background_px))
 
-    def _step_fault(self, r: StepRecord, where: str, is_last: bool) -> tuple[Code, str] | None:
+    def _step_fault(self, r: StepRecord, where: str) -> tuple[Code, str] | None:
         limits = self._limits
-        hidden = r.seen_share < limits.hidden_share and not is_last
+        hidden = r.seen_share < limits.hidden_share
         std_m = limits.max_hidden_std_m if hidden else limits.max_point_std_m
         if r.tracked < limits.min_tracked:
             return Code.TRACKS_TOO_FEW, (
