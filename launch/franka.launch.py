@@ -43,10 +43,22 @@ ARGUMENTS = [
     ),
     DeclareLaunchArgument("robot_ip", default_value="", description="of the real arm"),
     DeclareLaunchArgument("config", default_value=CONFIG, description="parameter file"),
+    DeclareLaunchArgument(
+        "overrides",
+        default_value=LaunchConfiguration("config"),
+        description="a second parameter file: what it names replaces what `config` says",
+    ),
     DeclareLaunchArgument("grounding", default_value="tabletop", description="grounding backend"),
     DeclareLaunchArgument("video", default_value="storyboard", description="video backend"),
     DeclareLaunchArgument(
         "video_path", default_value="", description="for video:=file: a video, or a folder of them"
+    ),
+    DeclareLaunchArgument("tracks", default_value="klt", description="lifting backend"),
+    DeclareLaunchArgument(
+        "candidates_on",
+        default_value="process",
+        choices=["process", "ray"],
+        description="imagine in threads of the node, or as tasks of Ray",
     ),
     DeclareLaunchArgument("prompt", default_value="template", description="prompt backend"),
     DeclareLaunchArgument("selection", default_value="critic", description="selection backend"),
@@ -114,6 +126,7 @@ def product_node(package, executable, *, respawn=True, prefix=None, **parameters
         name=executable,
         parameters=[
             LaunchConfiguration("config"),
+            LaunchConfiguration("overrides"),
             {"use_sim_time": ParameterValue(SIM, value_type=bool), **parameters},
         ],
         output="screen",
@@ -126,8 +139,8 @@ def product_node(package, executable, *, respawn=True, prefix=None, **parameters
 def pipeline():
     """Perception, generation, selection and task; the group keeps its arguments to itself."""
     forwarded = [
-        "config", "grounding", "video", "video_path", "prompt", "selection", "on_vlm_failure",
-        "candidates", "record", "approve",
+        "config", "overrides", "grounding", "video", "video_path", "tracks", "candidates_on",
+        "prompt", "selection", "on_vlm_failure", "candidates", "record", "approve",
     ]  # fmt: skip
     return GroupAction(
         [
@@ -151,6 +164,7 @@ def simulated_cell():
         name="cell_node",
         parameters=[
             LaunchConfiguration("config"),
+            LaunchConfiguration("overrides"),
             {
                 "task": typed("task", str),
                 "seed": typed("seed", int),

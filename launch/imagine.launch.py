@@ -14,6 +14,13 @@ ARGUMENTS = [
     DeclareLaunchArgument("rgbd", description="folder of the view: colour, depth, camera"),
     DeclareLaunchArgument("grounding", default_value="tabletop", description="grounding backend"),
     DeclareLaunchArgument("video", default_value="storyboard", description="video backend"),
+    DeclareLaunchArgument("tracks", default_value="klt", description="lifting backend"),
+    DeclareLaunchArgument(
+        "candidates_on",
+        default_value="process",
+        choices=["process", "ray"],
+        description="imagine in threads of the node, or as tasks of Ray",
+    ),
     DeclareLaunchArgument("prompt", default_value="template", description="prompt backend"),
     DeclareLaunchArgument("selection", default_value="critic", description="selection backend"),
     DeclareLaunchArgument("candidates", default_value="8", description="imagined per goal"),
@@ -21,6 +28,11 @@ ARGUMENTS = [
         "config",
         default_value=PathJoinSubstitution([SHARE, "config", "imagine.yaml"]),
         description="parameter file",
+    ),
+    DeclareLaunchArgument(
+        "overrides",
+        default_value=LaunchConfiguration("config"),
+        description="a second parameter file: what it names replaces what `config` says",
     ),
 ]
 
@@ -33,13 +45,17 @@ def generate_launch_description():
         name="file_camera_node",
         parameters=[
             LaunchConfiguration("config"),
+            LaunchConfiguration("overrides"),
             {"directory": ParameterValue(LaunchConfiguration("rgbd"), value_type=str)},
         ],
         output="screen",
         respawn=True,
         respawn_delay=1.0,
     )
-    forwarded = ["config", "grounding", "video", "prompt", "selection", "candidates"]
+    forwarded = [
+        "config", "overrides", "grounding", "video", "tracks", "candidates_on", "prompt",
+        "selection", "candidates",
+    ]  # fmt: skip
     pipeline = IncludeLaunchDescription(
         PythonLaunchDescriptionSource(PIPELINE),
         launch_arguments=[

@@ -23,12 +23,24 @@ ARGUMENTS = [
     ),
     DeclareLaunchArgument("grounding", default_value="tabletop", description="grounding backend"),
     DeclareLaunchArgument("video", default_value="storyboard", description="video backend"),
+    DeclareLaunchArgument("tracks", default_value="klt", description="lifting backend"),
+    DeclareLaunchArgument(
+        "candidates_on",
+        default_value="process",
+        choices=["process", "ray"],
+        description="imagine in threads of the node, or as tasks of Ray",
+    ),
     DeclareLaunchArgument("prompt", default_value="template", description="prompt backend"),
     DeclareLaunchArgument("selection", default_value="critic", description="selection backend"),
     DeclareLaunchArgument(
         "config",
         default_value=PathJoinSubstitution([SHARE, "config", "franka.yaml"]),
         description="parameter file",
+    ),
+    DeclareLaunchArgument(
+        "overrides",
+        default_value=LaunchConfiguration("config"),
+        description="a second parameter file: what it names replaces what `config` says",
     ),
 ]
 
@@ -41,6 +53,7 @@ def generate_launch_description():
         name="replay_node",
         parameters=[
             LaunchConfiguration("config"),
+            LaunchConfiguration("overrides"),
             {
                 "run": ParameterValue(LaunchConfiguration("run"), value_type=str),
                 "send_goal": ParameterValue(LaunchConfiguration("send_goal"), value_type=bool),
@@ -48,7 +61,10 @@ def generate_launch_description():
         ],
         output="screen",
     )
-    forwarded = ["config", "grounding", "video", "prompt", "selection", "planning_frame"]
+    forwarded = [
+        "config", "overrides", "grounding", "video", "tracks", "candidates_on", "prompt",
+        "selection", "planning_frame",
+    ]  # fmt: skip
     pipeline = IncludeLaunchDescription(
         PythonLaunchDescriptionSource(PIPELINE),
         launch_arguments=[

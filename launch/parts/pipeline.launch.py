@@ -14,6 +14,11 @@ from launch_ros.substitutions import FindPackageShare
 CONFIG = PathJoinSubstitution([FindPackageShare("novaflow_bringup"), "config", "franka.yaml"])
 ARGUMENTS = [
     DeclareLaunchArgument("config", default_value=CONFIG, description="parameter file"),
+    DeclareLaunchArgument(
+        "overrides",
+        default_value=LaunchConfiguration("config"),
+        description="a second parameter file: what it names replaces what `config` says",
+    ),
     DeclareLaunchArgument("use_sim_time", default_value="false", description="follow /clock"),
     DeclareLaunchArgument(
         "planning_frame", default_value="fr3_link0", description="fixed frame of all 3D data"
@@ -22,6 +27,13 @@ ARGUMENTS = [
     DeclareLaunchArgument("video", default_value="storyboard", description="video backend"),
     DeclareLaunchArgument(
         "video_path", default_value="", description="for video:=file: a video, or a folder of them"
+    ),
+    DeclareLaunchArgument("tracks", default_value="klt", description="lifting backend"),
+    DeclareLaunchArgument(
+        "candidates_on",
+        default_value="process",
+        choices=["process", "ray"],
+        description="imagine in threads of the node, or as tasks of Ray",
     ),
     DeclareLaunchArgument("prompt", default_value="template", description="prompt backend"),
     DeclareLaunchArgument("selection", default_value="critic", description="selection backend"),
@@ -61,7 +73,11 @@ def product_node(package, executable, **parameters):
         package=package,
         executable=executable,
         name=executable,
-        parameters=[LaunchConfiguration("config"), {**common, **parameters}],
+        parameters=[
+            LaunchConfiguration("config"),
+            LaunchConfiguration("overrides"),
+            {**common, **parameters},
+        ],
         output="screen",
         respawn=True,
         respawn_delay=1.0,
@@ -79,6 +95,8 @@ def generate_launch_description():
                 "flowgen_node",
                 video=text("video"),
                 video_path=text("video_path"),
+                tracks=text("tracks"),
+                candidates_on=text("candidates_on"),
                 prompt=text("prompt"),
             ),
             product_node(

@@ -108,6 +108,24 @@ def test_the_choices_reach_the_nodes(tmp_path: Path) -> None:
     assert nodes["executor_node"][1]["allow_motion"] is True
 
 
+@pytest.mark.parametrize(
+    ("cell", "arguments"),
+    [("franka", []), ("imagine", ["rgbd:=/d"]), ("replay", ["run:=/r"])],
+    ids=["franka", "imagine", "replay"],
+)
+def test_a_second_parameter_file_goes_over_the_first(
+    tmp_path: Path, cell: str, arguments: list[str]
+) -> None:
+    over = tmp_path / "mine.yaml"
+    over.write_text("/flowgen_node:\n  ros__parameters: {wan_offload: model, timeout_s: 3600.0}\n")
+    plain = started(tmp_path, cell, *arguments)["flowgen_node"][1]
+    given = [*arguments, f"overrides:={over}", "tracks:=tapip3d", "candidates_on:=ray"]
+    flowgen = started(tmp_path, cell, *given)["flowgen_node"][1]
+    assert (flowgen["wan_offload"], flowgen["timeout_s"]) == ("model", 3600.0)
+    assert (flowgen["tracks"], flowgen["candidates_on"]) == ("tapip3d", "ray")
+    assert plain.keys() <= flowgen.keys()
+
+
 def test_a_real_robot_needs_its_drivers(tmp_path: Path) -> None:
     with pytest.raises(LaunchError, match="realsense2_camera"):
         started(tmp_path, "franka", "sim:=false")
