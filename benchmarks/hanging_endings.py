@@ -8,57 +8,24 @@ import numpy as np
 from numpy.typing import NDArray
 from outcome_endings import GONE_M, Ending, Place, Random
 
-from novaflow_core.se3 import apply, exp_so3, from_rt
+from novaflow_core.se3 import exp_so3, from_rt
 from novaflow_sim.core import mug_tree, objects
+from novaflow_sim.core.task_endings import ON_PEG_M, on_peg, wanted_end
 
 Float = NDArray[np.float64]
 
 _MUG, _TREE, _OTHER = objects.MUG.name, objects.TREE.name, objects.CARTON.name
-_ON_PEG_M = 0.038
-_MIDDLE_M = 0.018  # of the hole, from the wall
-_ABOVE_M = 0.009  # of the hole's middle: where the peg's axis is when it is let go
 _DROP_M = 0.001
 
 
 def planned_hanging(start: Mapping[str, Float]) -> Float:
     """T_base_mug (4, 4) that a plan wants: upright on the peg, turned the shorter way."""
-    poses = [on_peg(start, _ON_PEG_M, side=side) for side in (1.0, -1.0)]
-    return max(poses, key=lambda pose: float(np.trace(pose[:3, :3] @ start[_MUG][:3, :3].T)))
-
-
-def on_peg(
-    start: Mapping[str, Float],
-    along_m: float,
-    *,
-    side: float,
-    aside_m: float = 0.0,
-    raised_m: float = 0.0,
-    turn: float = 0.0,
-) -> Float:
-    """An upright mug whose hole's plane is `along_m` from the stem's axis on the peg's axis.
-
-    Args:
-        start: Poses of the objects.
-        along_m: Along the peg's axis.
-        side: On which side of the peg the handle's outside is; 1 or -1.
-        aside_m: The mug is farther from the peg by so much.
-        raised_m: The mug is higher by so much.
-        turn: About the hole's upright axis [rad].
-    """
-    root, tip = apply(start[_TREE], mug_tree.peg())
-    way = (tip - root) / np.linalg.norm(tip - root)
-    level = np.array([way[0], way[1], 0.0]) / np.linalg.norm(way[:2])
-    outward = side * np.cross([0.0, 0.0, 1.0], level)
-    rotation = np.stack([outward, np.cross([0.0, 0.0, 1.0], outward), [0.0, 0.0, 1.0]], axis=1)
-    rotation = exp_so3(np.array([0.0, 0.0, turn])) @ rotation
-    hole = [mug_tree.RADIUS_M + _MIDDLE_M, 0.0, mug_tree.HANDLE_MIDDLE_M + _ABOVE_M]
-    at = root + along_m * way - aside_m * outward + [0.0, 0.0, raised_m]
-    return from_rt(rotation, at - rotation @ hole)
+    return wanted_end("mug", start)
 
 
 def _side(start: Mapping[str, Float]) -> float:
     goal = planned_hanging(start)
-    return 1.0 if np.allclose(goal, on_peg(start, _ON_PEG_M, side=1.0)) else -1.0
+    return 1.0 if np.allclose(goal, on_peg(start[_TREE], ON_PEG_M, side=1.0)) else -1.0
 
 
 def _hung(
@@ -70,7 +37,7 @@ def _hung(
 ) -> Place:
     def place(random: Random, start: Mapping[str, Float]) -> Ending:
         pose = on_peg(
-            start,
+            start[_TREE],
             random.uniform(*along_m),
             side=_side(start),
             aside_m=random.uniform(*aside_m),
@@ -86,7 +53,7 @@ def _on_table(far_m: tuple[float, float], tip_deg: tuple[float, float]) -> Place
     """On the table under the peg, upright or tipped over."""
 
     def place(random: Random, start: Mapping[str, Float]) -> Ending:
-        goal = on_peg(start, random.uniform(0.09, 0.12), side=_side(start))
+        goal = on_peg(start[_TREE], random.uniform(0.09, 0.12), side=_side(start))
         away, angle = random.uniform(*far_m), random.uniform(0, 2 * np.pi)
         goal[:2, 3] += away * np.array([np.cos(angle), np.sin(angle)])
         tip = np.radians(random.uniform(*tip_deg))

@@ -1,6 +1,6 @@
 """How far flows lifted from independently rendered videos are from the simulator's truth.
 
-    python benchmarks/lift_rendered.py 1000:1005 [--tasks cup insert] [--candidates 3]
+    python benchmarks/lift_rendered.py 1000:1005 [--tasks cup drawer] [--candidates 3]
                                        [--tracks klt] [--out DIR]
 
 Clean candidates only: a hand hides part of the object, light drifts, the picture is small, noisy
@@ -96,7 +96,9 @@ def main() -> int:
     """Run and print."""
     options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     options.add_argument("seeds", help="half-open range A:B")
-    options.add_argument("--tasks", nargs="+", default=["cup", "insert"])
+    options.add_argument(
+        "--tasks", nargs="+", choices=list(objects.TASKS), default=list(objects.TASKS)
+    )
     options.add_argument("--candidates", type=int, default=3)
     options.add_argument("--tracks", default="klt")
     options.add_argument("--out", type=Path, help="where videos are kept for the next time")

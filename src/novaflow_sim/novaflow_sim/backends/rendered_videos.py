@@ -8,6 +8,7 @@ videos, and stand for a generator that knows the task.
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import cv2
@@ -22,8 +23,8 @@ from novaflow_sim.backends.layout import apply_looks, layout_of
 from novaflow_sim.backends.rendering import Renderer
 from novaflow_sim.core import objects
 from novaflow_sim.core.disturbance import NONE
-from novaflow_sim.core.filmed_motion import SPOILS, Film, film
-from novaflow_sim.core.task_endings import wanted_end
+from novaflow_sim.core.filmed_motion import PART_SPOILS, SPOILS, Film, film
+from novaflow_sim.core.task_endings import grip_of, manner_of, over, wanted_end
 
 SIZE = (854, 480)
 FRAMES, FPS = 37, 14.0
@@ -52,7 +53,8 @@ def render_videos(
             cannot be written.
     """
     random = np.random.default_rng([seed, objects.TASKS[task].stream, 0xF11A])
-    kinds = [SPOILS[i] for i in random.permutation(len(SPOILS))]
+    spoils = PART_SPOILS if objects.TASKS[task].part else SPOILS
+    kinds = [spoils[i] for i in random.permutation(len(spoils))]
     labels = [kinds[k % len(kinds)] if k < spoiled else "" for k in range(candidates)]
     labels = [labels[i] for i in random.permutation(candidates)]
     done = folder / LABELS
@@ -77,29 +79,27 @@ def render_videos(
 
 def _film(cell: Cell, task: str, spoil: str, random: np.random.Generator) -> Film:
     cast, poses = objects.TASKS[task], cell.truth().poses
-    end = wanted_end(task, poses)
-    prop, start = cast.target, poses[cast.target.name]
-    if spoil == "other_object":
-        prop = cast.distractors[int(random.integers(len(cast.distractors)))]
-        end = se3.from_rt(poses[prop.name][:3, :3], [*end[:2, 3], prop.rest_height_m + 0.02])
-        start = poses[prop.name]
-    top = prop.height_m - prop.rest_height_m
-    return film(prop.name, start, end, top, FRAMES, random, spoil)
+    end, start = wanted_end(task, poses), poses[cast.moves]
+    if spoil != "other_object":
+        grip, manner = grip_of(task, poses), manner_of(task, poses)
+        return film(cast.moves, start, end, grip, FRAMES, random, spoil, manner)
+    prop = cast.distractors[int(random.integers(len(cast.distractors)))]
+    other = poses[prop.name]
+    goal = se3.from_rt(other[:3, :3], [*end[:2, 3], prop.rest_height_m + 0.02])
+    return film(prop.name, other, goal, over(prop), FRAMES, random, spoil)
 
 
 def _filmed(
     cell: Cell, renderer: Renderer, motion: Film, random: np.random.Generator
 ) -> list[NDArray[np.uint8]]:
     model, data = cell.model, cell.data
-    joint = model.joint(f"{motion.moves}_free")
-    at = int(joint.qposadr[0])
+    put = _mover(cell, motion.moves)
     before = data.qpos.copy()
     finger = random.uniform(0.006, 0.008)
     gain_end = random.uniform(0.92, 1.06) * (1.0 + random.uniform(-0.04, 0.04, 3))
     frames = []
     for k, pose in enumerate(motion.poses):
-        data.qpos[at : at + 3] = pose[:3, 3]
-        mujoco.mju_mat2Quat(data.qpos[at + 3 : at + 7], pose[:3, :3].ravel())
+        put(pose)
         mujoco.mj_kinematics(model, data)
         mujoco.mj_camlight(model, data)
         palm = motion.hand[k]
@@ -108,6 +108,27 @@ def _filmed(
     data.qpos[:] = before
     mujoco.mj_forward(model, data)
     return frames
+
+
+def _mover(cell: Cell, name: str) -> Callable[[NDArray[np.float64]], None]:
+    """What puts a thing, or a part on its slide, at a pose (4, 4) in the base frame."""
+    data, cast = cell.data, objects.TASKS[cell.task]
+    if name == cast.part:
+        slide = int(cell.model.joint(name).qposadr[0])
+        to_whole = se3.inverse(cell.truth().poses[cast.target.name])
+        shut = float((to_whole @ cell.truth().poses[name])[0, 3]) - float(data.qpos[slide])
+
+        def pull(pose: NDArray[np.float64]) -> None:
+            data.qpos[slide] = (to_whole @ pose)[0, 3] - shut
+
+        return pull
+    at = int(cell.model.joint(f"{name}_free").qposadr[0])
+
+    def place(pose: NDArray[np.float64]) -> None:
+        data.qpos[at : at + 3] = pose[:3, 3]
+        mujoco.mju_mat2Quat(data.qpos[at + 3 : at + 7], pose[:3, :3].ravel())
+
+    return place
 
 
 def _add_hand(scene: mujoco.MjvScene, palm: NDArray[np.float64], finger_m: float) -> None:
