@@ -12,18 +12,18 @@ from numpy.typing import NDArray
 from novaflow_core import se3
 from novaflow_flowgen.core.pose_fit import PixelAligner
 from novaflow_flowgen.core.track_fit import TrackFit, fit_tracks
-from novaflow_flowgen.core.tracks import Gray, PairTracker
+from novaflow_flowgen.core.tracks import Gray, KltTracker
 
 Float = NDArray[np.float64]
 
 _LEAST = 12  # points to track, and tracks to fit
 _AGREE = 0.5  # share of the tracks that must follow one pose
+_TRACKER = KltTracker(levels=1)  # the drawing is a few pixels off
 _FRONT_M = 0.01  # a point this far behind the drawn surface is hidden by it
 
 
 def anchored_fit(
     aligner: PixelAligner,
-    tracker: PairTracker,
     points: Float,
     frame: Gray,
     expected: Float,
@@ -33,7 +33,6 @@ def anchored_fit(
 
     Args:
         aligner: Draws the object.
-        tracker: Follows points from the drawing into the frame.
         points: (P, 3) [m] of the object that nothing hides, optical frame of the first image.
         frame: (h, w) grey, of the aligner's size.
         expected: (4, 4) motion at which to draw.
@@ -56,7 +55,7 @@ def anchored_fit(
     if np.count_nonzero(front) < _LEAST:
         return None
     points, pixels = points[front], pixels[front]
-    there, ok = tracker.track(look.expected, look.now, pixels, pixels)
+    there, ok = _TRACKER.track(look.expected, look.now, pixels, pixels)
     if np.count_nonzero(ok) < _LEAST:
         return None
     fit = fit_tracks(points[ok], there[ok] + corner, aligner.model, expected, seed)

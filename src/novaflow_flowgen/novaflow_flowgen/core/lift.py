@@ -151,7 +151,7 @@ class PnpLifter:
         small = template.alignment.scaled(frame)
         near = fit.T_camera_motion if fit is not None else guess
         free = tracked[~_hidden(near, work, tracked, model.project(se3.apply(near, tracked)))]
-        fit = anchored_fit(work.aligner, work.tracker, free, small, near, step) or fit
+        fit = anchored_fit(work.aligner, free, small, near, step) or fit
         starts = [fit.T_camera_motion] if fit is not None else [guess, last]
         aligned = _best([work.aligner.align(small, start, fit) for start in starts])
         motion = starts[0]

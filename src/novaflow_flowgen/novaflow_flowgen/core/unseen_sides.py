@@ -16,8 +16,8 @@ from novaflow_flowgen.core.warp import Surface, Warp
 
 Float = NDArray[np.float64]
 
-_POINTS = 1500  # of the seen surface
-_LAYERS = 8  # behind each of them
+_POINTS = 800  # of the seen surface
+_LAYERS = 5  # behind each of them
 _BOX3, _BOX5, _BOX7 = (np.ones((n, n), np.uint8) for n in (3, 5, 7))
 
 
