@@ -46,7 +46,7 @@ ARGUMENTS = [
     DeclareLaunchArgument(
         "overrides",
         default_value=LaunchConfiguration("config"),
-        description="a second parameter file: what it names replaces what `config` says",
+        description="a second parameter file, over `config`; the other arguments stand over both",
     ),
     DeclareLaunchArgument("grounding", default_value="tabletop", description="grounding backend"),
     DeclareLaunchArgument("video", default_value="storyboard", description="video backend"),

@@ -32,7 +32,7 @@ ARGUMENTS = [
     DeclareLaunchArgument(
         "overrides",
         default_value=LaunchConfiguration("config"),
-        description="a second parameter file: what it names replaces what `config` says",
+        description="a second parameter file, over `config`; the other arguments stand over both",
     ),
 ]
 

@@ -17,7 +17,7 @@ ARGUMENTS = [
     DeclareLaunchArgument(
         "overrides",
         default_value=LaunchConfiguration("config"),
-        description="a second parameter file: what it names replaces what `config` says",
+        description="a second parameter file, over `config`; the other arguments stand over both",
     ),
     DeclareLaunchArgument("use_sim_time", default_value="false", description="follow /clock"),
     DeclareLaunchArgument(
