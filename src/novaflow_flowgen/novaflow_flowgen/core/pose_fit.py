@@ -327,7 +327,7 @@ class PixelAligner:
     ) -> tuple[Image32, Image32]:
         """Change of the grey value (8, N) per metre and radian of the object about its centre.
 
-        The last two rows are left for the tones. With it the slope (N,) of the picture [grey levels/px].
+        The last two rows are left for the tones. With it the picture's slope (N,) [grey levels/px].
         """
         model = self._model
         slope_u = (cv2.Scharr(image, cv2.CV_32F, 1, 0) / 32).ravel()[index]
