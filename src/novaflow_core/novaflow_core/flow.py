@@ -31,7 +31,8 @@ class ObjectFlow:
 
     Attributes:
         points: (T, K, 3) float32 [m]; NaN where not known.
-        visible: (T, K) bool; whether the point was seen in that step.
+        visible: (T, K) bool; whether the point was seen in that step. In a step without any,
+            `points` are where the object is thought to have been between those that show it.
         confidence: (T, K) float32, 0..1.
         dt_s: Time between steps [s].
         frame_id: The planning frame.

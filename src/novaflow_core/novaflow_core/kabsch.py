@@ -53,7 +53,7 @@ class SequenceFit:
             identity.
         residual_m: (T,) RMS distance of the points that agree [m].
         support: (T,) number of points that agree.
-        share: (T,) support over the number of points that were visible.
+        share: (T,) support over the number of points that were visible; 0 where none was.
     """
 
     poses: Float
@@ -93,11 +93,15 @@ def fit_rigid(
 def fit_sequence(flow: ObjectFlow, min_support: int = MIN_SUPPORT) -> SequenceFit:
     """Fit the motion of a flow against its step 0, from visible points only.
 
+    A step in which nothing was seen is fitted to where its points are thought to be, with a share
+    of 0; where the flow does not say where they are, it cannot be fitted.
+
     Raises:
         TrackingError: POSE_SUPPORT_TOO_SMALL, naming the step and the numbers.
     """
     points = flow.points.astype(float)
-    usable = flow.visible & flow.visible[:1]
+    unseen = ~flow.visible.any(axis=1)
+    usable = (flow.visible | unseen[:, None]) & flow.visible[:1]
     usable &= np.isfinite(points).all(axis=2)
     usable &= usable[:1]
     weights = np.where(usable, np.maximum(flow.confidence, 1e-3), 0.0).astype(float)
@@ -106,7 +110,8 @@ def fit_sequence(flow: ObjectFlow, min_support: int = MIN_SUPPORT) -> SequenceFi
     )
     support = agrees.sum(axis=1)
     poses[0] = np.eye(4)
-    return SequenceFit(poses, residual, support, support / np.maximum(usable.sum(axis=1), 1))
+    share = np.where(unseen, 0.0, support / np.maximum(usable.sum(axis=1), 1))
+    return SequenceFit(poses, residual, support, share)
 
 
 def _fit(

@@ -139,6 +139,7 @@ def _of_task(rows: Sequence[Row]) -> dict[str, Any]:
         row["loop"]["delay_median"] for row in rows if (row["loop"] or {}).get("delay_median")
     ]
     worst = [row["loop"]["delay_worst"] for row in rows if (row["loop"] or {}).get("delay_worst")]
+    rates = [row["loop"]["images_per_s"] for row in rows if (row["loop"] or {}).get("images_per_s")]
     return {
         "trials": len(rows),
         "successes": successes,
@@ -159,6 +160,7 @@ def _of_task(rows: Sequence[Row]) -> dict[str, Any]:
         "episode_median_s": _median(row["wall_s"] for row in rows if row.get("wall_s")),
         "image_to_command_median_s": _median(delays),
         "image_to_command_worst_s": max(worst) if worst else None,
+        "tracked_images_per_s": _median(rates),
     }
 
 
@@ -184,6 +186,9 @@ def table(rows: Iterable[Row]) -> str:
                 f"{1e3 * t['image_to_command_median_s']:.0f} ms, worst "
                 f"{1e3 * t['image_to_command_worst_s']:.0f} ms"
             )
+        if t["tracked_images_per_s"] is not None:
+            rate = t["tracked_images_per_s"]
+            lines.append(f"{task}: images tracked a second: median {rate:.1f}")
     return "\n".join(lines)
 
 

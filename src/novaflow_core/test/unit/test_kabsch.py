@@ -137,3 +137,16 @@ def test_a_step_without_support_is_named() -> None:
     visible[7, 3:] = False
     with pytest.raises(TrackingError, match=r"step 7: 3 of 50 points are visible"):
         fit_sequence(_flow(points, visible))
+
+
+def test_a_step_that_shows_nothing_is_fitted_to_where_the_thing_is_thought_to_be() -> None:
+    random = np.random.default_rng(13)
+    points = np.stack([_cloud(random, 50)] * 10) + np.linspace(0, 0.1, 10)[:, None, None]
+    visible = np.ones((10, 50), bool)
+    visible[4:6] = False
+    fit = fit_sequence(_flow(points, visible))
+    np.testing.assert_allclose(fit.poses[:, 0, 3], np.linspace(0, 0.1, 10), atol=1e-4)
+    np.testing.assert_array_equal(fit.share[4:6], 0.0)
+    points[5] = np.nan
+    with pytest.raises(TrackingError, match=r"step 5: 0 of 50 points are visible"):
+        fit_sequence(_flow(points, visible))

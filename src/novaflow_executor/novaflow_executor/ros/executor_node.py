@@ -130,7 +130,7 @@ class ExecutorNode(NovaflowNode[ExecutorSettings]):
             held=runner.held_m,
             phase=int(runner.phase),
             corrections=[correction.text for correction in corrections],
-            loop=_numbers(loop),
+            loop=_numbers(loop, self._sight),
             kept=(plan if loop is None else loop.plan).held,
             moved=convert.pose_from_matrix(np.eye(4) if moved is None else moved),
         )
@@ -212,11 +212,17 @@ def _failed(error: NovaflowError) -> ExecuteFlow.Result:
     )
 
 
-def _numbers(loop: ClosedLoop | None) -> list[NamedValue]:
+def _numbers(loop: ClosedLoop | None, sight: TrackedObject) -> list[NamedValue]:
     if loop is None:
         return []
     delays = [c.delay_s for c in loop.corrections]
-    values = {"corrections": len(loop.corrections), "regrasps": loop.regrasps}
+    values: dict[str, float] = {
+        "corrections": len(loop.corrections),
+        "regrasps": loop.regrasps,
+    }
+    rate_hz, gap_s = sight.pace()
+    if math.isfinite(rate_hz):
+        values |= {"images_per_s": rate_hz, "image_gap_worst": gap_s}
     if delays:
         values |= {"delay_median": float(np.median(delays)), "delay_worst": max(delays)}
     return [NamedValue(name=name, value=float(value)) for name, value in values.items()]

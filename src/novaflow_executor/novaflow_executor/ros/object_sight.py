@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections import deque
 
@@ -30,6 +31,7 @@ class TrackedObject:
         self._lock = threading.Lock()
         self._scene_id, self._loops = "", 0
         self._seen: deque[Sighting] = deque(maxlen=KEPT)
+        self._images, self._first_s, self._last_s, self._gap_s = 0, 0.0, 0.0, 0.0
         self._subscription = node.create_subscription(
             ObjectTrack,
             TRACK_TOPIC,
@@ -51,6 +53,18 @@ class TrackedObject:
             self._scene_id = scene_id
             self._loops += 1
             self._seen.clear()
+            self._images, self._gap_s = 0, 0.0
+
+    def pace(self) -> tuple[float, float]:
+        """Images a second that were looked at since, and the longest time between two [s].
+
+        NaN until there were two.
+        """
+        with self._lock:
+            span_s = self._last_s - self._first_s
+            if self._images < 2 or span_s <= 0.0:
+                return math.nan, math.nan
+            return (self._images - 1) / span_s, self._gap_s
 
     def since(self, time_s: float) -> list[Sighting]:
         """Sightings of images taken at `time_s` [s] or later, oldest first."""
@@ -71,5 +85,11 @@ class TrackedObject:
             bool(message.visible),
         )
         with self._lock:
-            if message.scene_id == self._scene_id:
-                self._seen.append(sighting)
+            if message.scene_id != self._scene_id:
+                return
+            self._seen.append(sighting)
+            if self._images:
+                self._gap_s = max(self._gap_s, sighting.time_s - self._last_s)
+            else:
+                self._first_s = sighting.time_s
+            self._images, self._last_s = self._images + 1, sighting.time_s

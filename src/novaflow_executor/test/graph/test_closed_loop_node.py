@@ -121,6 +121,8 @@ def test_a_block_that_slips_in_mid_carry_ends_where_the_flow_ends(loop):
     numbers = {item.name: item.value for item in answer.loop}
     assert numbers["corrections"] == len(answer.corrections) >= 2
     assert 0.0 < numbers["delay_worst"] < 5.0
+    assert numbers["images_per_s"] > 1.0
+    assert numbers["image_gap_worst"] >= 1.0 / numbers["images_per_s"]
     shifts_mm = [float(text.split(" mm")[0].split()[-1]) for text in answer.corrections]
     assert max(shifts_mm) > 10
 

@@ -199,7 +199,15 @@ class Critic:
         )  # fmt: skip
 
     def _seen(self, case: _Case) -> Iterator[Gate]:
+        hidden = ~case.flow.visible.any(axis=1)
+        longest, most = _longest_run(hidden), self._limits.hidden_steps_max
+        yield Gate(
+            "hidden_steps", float(longest), float(most), longest <= most and not hidden[-1],
+            f"nothing of it is seen in {longest} steps in a row ({most} allowed), "
+            f"{'nor at the end' if hidden[-1] else 'and it is seen at the end'}",
+        )  # fmt: skip
         share = case.flow.visible.mean(axis=1) * case.motion.share
+        share[hidden] = 1.0
         step, least = int(np.argmin(share)), self._limits.seen_share_min
         yield Gate(
             "support", float(share[step]), least, bool(share[step] >= least),
@@ -398,6 +406,15 @@ def _lowest(case: _Case) -> Float:
     support = case.bench.grounding.support
     heights = np.stack([support.height(se3.apply(T, cloud)) for T in case.motion.poses])
     return np.asarray(np.percentile(heights, 2, axis=1))
+
+
+def _longest_run(flags: NDArray[np.bool_]) -> int:
+    """Most flags (T,) that are set one after the other."""
+    longest = run = 0
+    for flag in flags:
+        run = run + 1 if flag else 0
+        longest = max(longest, run)
+    return longest
 
 
 def _scale_change(flow: ObjectFlow) -> float:

@@ -131,7 +131,13 @@ class SelectorSettings(KeySettings):
         0.1, "change of the target's size, as a share", low=0.0, high=1.0
     )
     seen_share_min: float = setting(
-        0.25, "points that must be seen in every step, as a share", low=0.0, high=1.0
+        0.25,
+        "points that must be seen in every step that shows any, as a share",
+        low=0.0,
+        high=1.0,
+    )
+    hidden_steps_max: int = setting(
+        6, "steps in a row in which nothing of the target may be seen", low=0, high=1000
     )
     below_support_max_m: float = setting(
         0.02, "how far the target may sink below its support", unit="m", low=0.0, high=0.2

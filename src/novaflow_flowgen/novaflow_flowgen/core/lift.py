@@ -1,8 +1,8 @@
 """Lift a video to object flow without a depth network: tracks, PnP, then the pixels.
 
-A lifter that cannot tell says so: the first step that fails a check ends the lift with a
-`TrackingError` and its numbers instead of a bad flow. Frames are read one by one, so a video that
-goes wrong early costs little.
+A lifter that cannot tell says so: a step that fails a check ends the lift with a `TrackingError`
+and its numbers instead of a bad flow, unless the object is soon seen again where it was going.
+Frames are read one by one, so a video that goes wrong early costs little.
 """
 
 from __future__ import annotations
@@ -15,12 +15,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from novaflow_core import se3
+from novaflow_core.camera import CameraModel
 from novaflow_core.errors import Code, ShapeError, TrackingError
 from novaflow_core.flow import MotionKind, ObjectFlow
 from novaflow_core.video import Video
 from novaflow_flowgen.core.anchored_tracks import anchored_fit
 from novaflow_flowgen.core.background import LOOK_EVERY, BackgroundWatch
-from novaflow_flowgen.core.lift_checks import LiftGuard, LiftLimits, StepRecord, summarise
+from novaflow_flowgen.core.lift_checks import (
+    Fault,
+    LiftGuard,
+    LiftLimits,
+    StepRecord,
+    refusal,
+    summarise,
+)
+from novaflow_flowgen.core.motion_filter import MotionFilter, bridge
 from novaflow_flowgen.core.object_template import MAX_TRACKS, ObjectTemplate, TemplateStore
 from novaflow_flowgen.core.pose_fit import Alignment, PixelAligner
 from novaflow_flowgen.core.protocols import (
@@ -30,7 +39,7 @@ from novaflow_flowgen.core.protocols import (
     ShouldStop,
     check_stop,
 )
-from novaflow_flowgen.core.track_fit import fit_tracks
+from novaflow_flowgen.core.track_fit import INLIER_PX, fit_tracks
 from novaflow_flowgen.core.tracks import (
     DisTracker,
     Gray,
@@ -45,7 +54,7 @@ Float = NDArray[np.float64]
 ALL_VISIBLE = "all_visible"
 MIN_SUPPORT = "min_support"
 _TRUSTED_CORRELATION = 0.5
-_INLIER_PX = 2.0
+_SURE_CORRELATION = 0.95
 _SEEN = 0.1
 _MIN_OPEN_SHARE = 0.3
 
@@ -59,10 +68,47 @@ class _Work:
     tracker: PairTracker
     aligner: PixelAligner
     background: BackgroundWatch
+    guard: LiftGuard
+    course: MotionFilter
     last_frame: Gray
-    seen: NDArray[np.float32]  # of each of the template's points in the last frame, 0..1
+    seen: list[NDArray[np.float32]]  # (P,) by frame, of each of the template's points, 0..1
     motions: list[Float] = field(default_factory=lambda: [np.eye(4)])
     records: list[StepRecord] = field(default_factory=list)
+    faults: list[Fault] = field(default_factory=list)  # of the frames since it was last seen
+
+
+@dataclass(frozen=True)
+class _Found:
+    """What one frame says."""
+
+    frame: Gray
+    small: Gray  # as the alignment sees it
+    motion: Float
+    aligned: Alignment | None
+    usable: int
+    points: Float  # (P, 3) that were tracked, in the first frame
+    pixels: Float  # (P, 2) where they were tracked to
+
+    def record(self, points: Float, motion: Float, last: Float, model: CameraModel) -> StepRecord:
+        """Hold a motion (4, 4) of the object's points (N, 3) against it."""
+        here = se3.apply(motion, points)
+        moved = here - se3.apply(last, points)
+        off = model.project(se3.apply(motion, self.points)) - self.pixels
+        off = np.linalg.norm(off, axis=-1)
+        inliers = off < INLIER_PX
+        aligned = self.aligned
+        return StepRecord(
+            usable=self.usable,
+            tracked=len(off),
+            inliers=int(inliers.sum()),
+            reprojection_px=float(np.sqrt(np.mean(off[inliers] ** 2))) if inliers.any() else np.nan,
+            correlation=aligned.correlation if aligned else 0.0,
+            seen_share=aligned.seen_share if aligned else 0.0,
+            point_std_m=aligned.point_std_m if aligned else np.inf,
+            step_m=float(np.linalg.norm(moved, axis=1).max()),
+            turn_rad=float(se3.rotation_angle(motion[:3, :3] @ last[:3, :3].T)),
+            depth_m=float(here[:, 2].mean()),
+        )
 
 
 class PnpLifter:
@@ -98,17 +144,16 @@ class PnpLifter:
     ) -> LiftResult:
         """Follow the masked object through the video."""
         steps, grays = _open(request)
-        guard = LiftGuard(self._limits, request.view.model, steps, self._every)
         check_stop(should_stop)
         work = self._prepare(request, next(grays), steps)
-        seen = [np.ones(len(work.template.points), np.float32)]
         for step, frame in enumerate(grays, start=1):
             check_stop(should_stop)
-            seen.append(self._advance(work, step, frame))
-            guard.check(work.records, work.background.moved_px)
+            expected = _expected(work)
+            self._weigh(work, step, self._look(work, step, frame, expected))
             on_progress(step / steps)
-        stats = summarise(work.records, work.background.moved_px)
-        return self._flow(work, np.stack(seen), stats)
+        if work.faults:
+            raise refusal(work.faults[0], work.records, work.background.moved_px)
+        return self._flow(work, summarise(work.records, work.background.moved_px))
 
     def _prepare(self, request: LiftRequest, first: Gray, steps: int) -> _Work:
         mask = np.asarray(request.mask, bool)
@@ -118,58 +163,93 @@ class PnpLifter:
         return _Work(
             request, template, self._make_tracker(),
             PixelAligner(template.alignment.scaled(first), template.alignment, share),
-            BackgroundWatch(first, mask, model, steps, max(1, LOOK_EVERY // self._every)), first,
-            np.ones(len(template.points), np.float32),
+            BackgroundWatch(first, mask, model, steps, max(1, LOOK_EVERY // self._every)),
+            LiftGuard(self._limits, model, steps, self._every),
+            MotionFilter(template.points.mean(axis=0), self._every), first,
+            [np.ones(len(template.points), np.float32)],
         )  # fmt: skip
 
-    def _advance(self, work: _Work, step: int, frame: Gray) -> NDArray[np.float32]:
-        """Find the pose of one step; returns how well each point (P,) is seen in it, 0..1."""
+    def _look(self, work: _Work, step: int, frame: Gray, expected: Float) -> _Found:
+        """Find the object in a frame, near where it is expected (4, 4)."""
         model, template = work.request.view.model, work.template
         tracked = template.points[template.tracked]
         last = work.motions[-1]
-        guess = last
-        if (
-            len(work.motions) > 1
-        ):  # constant velocity, about the object: it stays sane for large rotations
-            guess = last @ se3.inverse(work.motions[-2]) @ last
         before = model.project(se3.apply(last, tracked))
-        expected = model.project(se3.apply(guess, tracked))
-        usable = inside_image(before, model) & inside_image(expected, model)
+        after = model.project(se3.apply(expected, tracked))
+        usable = inside_image(before, model) & inside_image(after, model)
         usable &= ~_hidden(last, work, tracked, before)
-        usable = _uncovered(usable, work.seen[template.tracked])
-        crop = crop_around(np.concatenate([before[usable], expected[usable]]), model)
+        usable = _uncovered(usable, work.seen[-1][template.tracked])
+        crop = crop_around(np.concatenate([before[usable], after[usable]]), model)
         offset = np.array([crop[1].start, crop[0].start], float)
         there, ok = work.tracker.track(
             np.ascontiguousarray(work.last_frame[crop]),
             np.ascontiguousarray(frame[crop]),
             before[usable] - offset,
-            expected[usable] - offset,
+            after[usable] - offset,
         )
-        there = (there + offset)[ok]
-        points = tracked[usable][ok]
-        fit = fit_tracks(points, there, model, last, seed=step)
+        pixels, points = (there + offset)[ok], tracked[usable][ok]
+        # What was not seen in the last frame cannot be followed from it.
+        fit = None if work.faults else fit_tracks(points, pixels, model, last, seed=step)
         small = template.alignment.scaled(frame)
-        near = fit.T_camera_motion if fit is not None else guess
+        near = fit.T_camera_motion if fit is not None else expected
         free = tracked[~_hidden(near, work, tracked, model.project(se3.apply(near, tracked)))]
-        fit = anchored_fit(work.aligner, free, small, near, step) or fit
-        starts = [fit.T_camera_motion] if fit is not None else [guess, last]
+        anchored = anchored_fit(work.aligner, free, small, near, step)
+        if anchored is not None:
+            fit = anchored
+            points, pixels = fit.first, template.alignment.whole(fit.pixels)
+        starts = [fit.T_camera_motion] if fit is not None else [expected, last]
         aligned = _best([work.aligner.align(small, start, fit) for start in starts])
         motion = starts[0]
         if aligned is not None and aligned.correlation > _TRUSTED_CORRELATION:
             motion = aligned.T_camera_motion
-            work.aligner.learn_background(small, aligned.warp)
-            work.aligner.learn_scatter(aligned)
-        agree = np.linalg.norm(model.project(se3.apply(motion, points)) - there, axis=-1)
-        here = model.project(se3.apply(motion, template.points))
-        work.background.see(step, frame, here)
-        work.motions.append(motion)
-        work.records.append(_record(template.points, motion, last, usable, agree, aligned))
-        work.last_frame = frame
-        work.seen = _seen(template, motion, here, aligned)
-        return work.seen
+        return _Found(frame, small, motion, aligned, int(usable.sum()), points, pixels)
 
-    def _flow(self, work: _Work, seen: NDArray[np.float32], stats: dict[str, float]) -> LiftResult:
+    def _weigh(self, work: _Work, step: int, found: _Found) -> None:
+        """Believe what a frame says, or pass over it; too much of that ends the lift."""
+        model, template, aligned = work.request.view.model, work.template, found.aligned
+        last = work.motions[-1]
+        work.records.append(found.record(template.points, found.motion, last, model))
+        fault = work.guard.step_fault(work.records)
+        near = aligned is not None and work.course.near(found.motion, aligned.covariance)
+        if fault is None and work.faults and not (near and _sure(aligned)):
+            fault = work.faults[0]  # it is not surely seen again, where it was going
+        motion = found.motion
+        if fault is None:
+            self._see_again(work, motion)
+        else:
+            work.faults.append(fault)
+            if len(work.faults) > self._limits.max_hidden_frames // self._every:
+                raise refusal(work.faults[0], work.records, work.background.moved_px)
+        if near and aligned is not None:
+            work.course.take(motion, aligned.covariance)
+        if fault is not None:
+            motion = work.course.motion
+            work.records[-1] = found.record(template.points, motion, last, model)
+        here = model.project(se3.apply(motion, template.points))
+        work.background.see(step, found.frame, here)
+        camera = work.guard.camera_fault(work.records, work.background.moved_px)
+        if camera is not None:
+            raise refusal(camera, work.records, work.background.moved_px)
+        work.motions.append(motion)
+        work.last_frame = found.frame
+        if fault is None and aligned is not None:
+            work.aligner.learn_background(found.small, aligned.warp)
+            work.aligner.learn_scatter(aligned)
+            work.seen.append(_seen(template, motion, here, aligned))
+        else:
+            work.seen.append(np.zeros(len(template.points), np.float32))
+
+    def _see_again(self, work: _Work, found: Float) -> None:
+        """Lead the poses through a hidden moment, if there was one, to where it ended (4, 4)."""
+        if work.faults:
+            count = len(work.faults)
+            between = [*work.motions[-count - 1 :], work.course.motion]
+            work.motions[-count:] = bridge(between, work.template.points.mean(axis=0), found)
+            work.faults.clear()
+
+    def _flow(self, work: _Work, stats: dict[str, float]) -> LiftResult:
         """Build the flow (T, K) of the points that the filter keeps."""
+        seen = np.stack(work.seen)
         visible = seen > _SEEN
         share = 1.0 if self._filter == ALL_VISIBLE else 0.5
         kept = visible.mean(axis=0) >= share
@@ -218,9 +298,28 @@ def _open(request: LiftRequest) -> tuple[int, Iterator[Gray]]:
     return steps, grays
 
 
+def _expected(work: _Work) -> Float:
+    """Where the object should be in the next frame, (4, 4)."""
+    thought = work.course.predict()
+    if work.faults or len(work.motions) < 2:
+        return thought
+    last, before = work.motions[-1], work.motions[-2]
+    return np.asarray(last @ se3.inverse(before) @ last)
+
+
 def _best(found: list[Alignment | None]) -> Alignment | None:
-    known = [a for a in found if a is not None]
-    return max(known, key=lambda a: a.correlation * a.seen_share, default=None)
+    """Of some poses in one frame the one that explains most of it [px]."""
+
+    # A share of the object would favour what is drawn too small.
+    def explained(a: Alignment) -> float:
+        return a.correlation * a.seen_share * np.count_nonzero(a.warp.alpha > 0.5)
+
+    return max((a for a in found if a is not None), key=explained, default=None)
+
+
+def _sure(aligned: Alignment | None) -> bool:
+    """Whether what is seen of the object looks so much like it that it can be nothing else."""
+    return aligned is not None and aligned.correlation > _SURE_CORRELATION
 
 
 def _hidden(motion: Float, work: _Work, points: Float, pixels: Float) -> NDArray[np.bool_]:
@@ -241,31 +340,6 @@ def _uncovered(usable: NDArray[np.bool_], seen: NDArray[np.float32]) -> NDArray[
     """
     open_ = usable & (seen > _SEEN)
     return open_ if open_.sum() >= _MIN_OPEN_SHARE * max(int(usable.sum()), 1) else usable
-
-
-def _record(
-    points: Float,
-    motion: Float,
-    last: Float,
-    usable: NDArray[np.bool_],
-    agree: Float,
-    aligned: Alignment | None,
-) -> StepRecord:
-    here = se3.apply(motion, points)
-    moved = here - se3.apply(last, points)
-    inliers = agree < _INLIER_PX
-    return StepRecord(
-        usable=int(usable.sum()),
-        tracked=len(agree),
-        inliers=int(inliers.sum()),
-        reprojection_px=float(np.sqrt(np.mean(agree[inliers] ** 2))) if inliers.any() else np.nan,
-        correlation=aligned.correlation if aligned else 0.0,
-        seen_share=aligned.seen_share if aligned else 0.0,
-        point_std_m=aligned.point_std_m if aligned else np.inf,
-        step_m=float(np.linalg.norm(moved, axis=1).max()),
-        turn_rad=float(se3.rotation_angle(motion[:3, :3] @ last[:3, :3].T)),
-        depth_m=float(here[:, 2].mean()),
-    )
 
 
 def _seen(

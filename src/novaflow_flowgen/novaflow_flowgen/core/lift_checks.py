@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -27,6 +28,8 @@ class LiftLimits:
         max_step_m: Largest motion between two frames [m].
         max_turn_rad: Largest rotation between two frames [rad].
         max_background_m: Motion of the background, seen at the object's distance [m].
+        max_hidden_frames: So many frames in a row may show too little of the object, if it is seen
+            again afterwards where it was going.
     """
 
     min_seeds: int = 12
@@ -40,6 +43,7 @@ class LiftLimits:
     max_step_m: float = 0.08
     max_turn_rad: float = float(np.radians(25.0))
     max_background_m: float = 0.02
+    max_hidden_frames: int = 6
 
 
 @dataclass(frozen=True)
@@ -96,8 +100,20 @@ def summarise(records: list[StepRecord], background_px: float) -> dict[str, floa
     }
 
 
+class Fault(NamedTuple):
+    """Why a step cannot be trusted.
+
+    Attributes:
+        code: Of the refusal.
+        reason: With frame and numbers.
+    """
+
+    code: Code
+    reason: str
+
+
 class LiftGuard:
-    """Ends a lift at the first step that cannot be trusted; what follows could not mend it."""
+    """Finds the first step that cannot be trusted."""
 
     def __init__(self, limits: LiftLimits, model: CameraModel, steps: int, every: int = 1) -> None:
         """Keep the limits.
@@ -122,50 +138,61 @@ class LiftGuard:
             TrackingError: TRACKS_TOO_FEW, LIFT_LOW_INLIERS, LIFT_DIVERGED or LIFT_UNCERTAIN, with
                 step, numbers and the statistics so far.
         """
-        where = f"in frame {len(records) * self._every + 1} of {self._total}"
-        found = self._step_fault(records[-1], where) or self._camera_fault(
-            records[-1], background_px
-        )
-        if found is not None:
-            code, reason = found
-            raise TrackingError(code, reason, summarise(records, background_px))
+        fault = self.step_fault(records) or self.camera_fault(records, background_px)
+        if fault is not None:
+            raise refusal(fault, records, background_px)
 
-    def _step_fault(self, r: StepRecord, where: str) -> tuple[Code, str] | None:
-        limits = self._limits
+    def step_fault(self, records: list[StepRecord]) -> Fault | None:
+        """What is wrong with the newest record; None when nothing is."""
+        where = f"in frame {len(records) * self._every + 1} of {self._total}"
+        limits, r = self._limits, records[-1]
         hidden = r.seen_share < limits.hidden_share
         std_m = limits.max_hidden_std_m if hidden else limits.max_point_std_m
+        if r.step_m > limits.max_step_m or r.turn_rad > limits.max_turn_rad:
+            return Fault(
+                Code.LIFT_DIVERGED,
+                f"{where} the object jumps by {1000 * r.step_m:.0f} mm and "
+                f"{np.degrees(r.turn_rad):.0f} deg",
+            )
         if r.tracked < limits.min_tracked:
-            return Code.TRACKS_TOO_FEW, (
-                f"{where} {r.tracked} of {r.usable} tracks survive; {limits.min_tracked} are needed"
+            return Fault(
+                Code.TRACKS_TOO_FEW,
+                f"{where} {r.tracked} of {r.usable} tracks survive; {limits.min_tracked} are "
+                "needed",
             )
         if r.inlier_ratio < limits.min_inlier_ratio:
-            return Code.LIFT_LOW_INLIERS, (
+            return Fault(
+                Code.LIFT_LOW_INLIERS,
                 f"{where} {r.inliers} of {r.tracked} tracks agree with one rigid motion; "
-                f"{100 * limits.min_inlier_ratio:.0f} % are needed"
-            )
-        if r.step_m > limits.max_step_m or r.turn_rad > limits.max_turn_rad:
-            return Code.LIFT_DIVERGED, (
-                f"{where} the object jumps by {1000 * r.step_m:.0f} mm and "
-                f"{np.degrees(r.turn_rad):.0f} deg"
+                f"{100 * limits.min_inlier_ratio:.0f} % are needed",
             )
         if r.correlation < limits.min_correlation or r.seen_share < limits.min_seen_share:
-            return Code.LIFT_DIVERGED, (
+            return Fault(
+                Code.LIFT_DIVERGED,
                 f"{where} the moved object does not look like the frame: correlation "
                 f"{r.correlation:.2f} (at least {limits.min_correlation}), "
-                f"seen {100 * r.seen_share:.0f} %"
+                f"seen {100 * r.seen_share:.0f} %",
             )
         if r.point_std_m > std_m:
-            return Code.LIFT_UNCERTAIN, (
+            return Fault(
+                Code.LIFT_UNCERTAIN,
                 f"{where} the pose is known to {1000 * r.point_std_m:.1f} mm only; "
-                f"{1000 * std_m:.1f} mm are needed"
+                f"{1000 * std_m:.1f} mm are needed",
             )
         return None
 
-    def _camera_fault(self, r: StepRecord, background_px: float) -> tuple[Code, str] | None:
-        drift_m = background_px / self._model.fx * r.depth_m
+    def camera_fault(self, records: list[StepRecord], background_px: float) -> Fault | None:
+        """Whether the camera has moved: None when it has not, or that is unknown."""
+        drift_m = background_px / self._model.fx * records[-1].depth_m
         if drift_m > self._limits.max_background_m:
-            return Code.LIFT_UNCERTAIN, (
+            return Fault(
+                Code.LIFT_UNCERTAIN,
                 f"the camera moves: the background drifts by {background_px:.0f} px, "
-                f"{1000 * drift_m:.0f} mm at the object"
+                f"{1000 * drift_m:.0f} mm at the object",
             )
         return None
+
+
+def refusal(fault: Fault, records: list[StepRecord], background_px: float) -> TrackingError:
+    """The error of a fault, with the statistics of all steps so far."""
+    return TrackingError(fault.code, fault.reason, summarise(records, background_px))

@@ -56,6 +56,10 @@ class AlignmentTemplate:
         # Pixel centres are at whole numbers, so the first one moves as well.
         return np.asarray((pixels - (self.shrink - 1) / 2) / self.shrink)
 
+    def whole(self, pixels: Float) -> Float:
+        """Where pixels (P, 2) of the shrunk image lie in the view."""
+        return np.asarray(pixels * self.shrink + (self.shrink - 1) / 2)
+
 
 @dataclass(frozen=True)
 class ObjectTemplate:

@@ -108,10 +108,11 @@ class CandidatePool:
             expander: Writes what a video model is told; None: a template.
             workers: Candidates at the same time; OpenCV releases the GIL, so threads share the
                 cores.
-            screened: Whether a coarse look comes before saving and lifting. It lifts as a
-                `PnpLifter` does, so it speaks for no other lifter.
+            screened: Whether a coarse look at a sketch comes before it is drawn to its end. It
+                lifts as a `PnpLifter` does, so it speaks for no other lifter; a video that is there
+                as a whole is lifted at once.
             keep_rejected: Whether a video that it rejects is drawn to its end and saved all the
-                same. One that a model has made as a whole is always saved.
+                same.
         """
         self._generator, self._lifter, self._workers = generator, lifter, workers
         self._screened, self._keep = screened, keep_rejected
@@ -239,9 +240,6 @@ class CandidatePool:
             with meter.part("video"):
                 video = self._generator.generate(request, progress, should_stop)
             self._save(pool, request, video, saved, meter)
-            if screen is not None:
-                with meter.part("screen"):
-                    screen.check(_Whole(video), should_stop)
             return
         with meter.part("video"):
             sketch = self._generator.sketch(request)
@@ -328,24 +326,6 @@ class _Saved:
     def uri(self) -> str:
         """Address of the file; "" while there is none."""
         return self.path.resolve().as_uri() if self.digest else ""
-
-
-@dataclass(frozen=True)
-class _Whole:
-    """A video in memory, of which single frames are looked at."""
-
-    video: Video
-
-    @property
-    def fps(self) -> float:
-        return self.video.fps
-
-    @property
-    def steps(self) -> int:
-        return len(self.video.frames)
-
-    def frame(self, step: int) -> NDArray[np.uint8]:
-        return np.asarray(self.video.frames[step])
 
 
 def make_pool(

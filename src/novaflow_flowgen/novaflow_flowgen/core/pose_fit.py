@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from novaflow_core import se3
 from novaflow_core.camera import CameraModel
 from novaflow_flowgen.core.object_template import AlignmentTemplate
+from novaflow_flowgen.core.shading import Shading, fit_light
 from novaflow_flowgen.core.track_fit import TrackFit
 from novaflow_flowgen.core.unseen_sides import UnseenSides
 from novaflow_flowgen.core.warp import Warp, forward_warp
@@ -55,6 +56,9 @@ class Alignment:
         warp: The object at this pose.
         cost: Mean robust misfit, and how far it strays from the tracks.
         scatter: Of the grey values about what was expected.
+        covariance: (6, 6) of x y z [m] of the object's centre and of rotations about it [rad], in
+            the camera's axes.
+        shade: (3,) light on turned surfaces.
     """
 
     T_camera_motion: Float
@@ -65,6 +69,8 @@ class Alignment:
     warp: Warp
     cost: float
     scatter: float
+    covariance: Float
+    shade: Float
 
 
 @dataclass(frozen=True)
@@ -81,6 +87,7 @@ class _Trial:
     covariance: Float
     cost: float
     scatter: float
+    shade: Float
 
 
 class Look(NamedTuple):
@@ -92,10 +99,17 @@ class Look(NamedTuple):
 
 
 class _Light(NamedTuple):
-    """Gain and bias between the first frame and this one, and the scatter of their difference."""
+    """What lies between the first frame's grey values and this one's.
+
+    Attributes:
+        tones: Gain and bias.
+        sigma: Scatter of the difference.
+        shade: (3,) light on turned surfaces, see `shading`.
+    """
 
     tones: tuple[float, float]
     sigma: float
+    shade: Float
 
 
 class PixelAligner:
@@ -126,6 +140,8 @@ class PixelAligner:
         self._probes = points[:: max(1, len(points) // 40)]
         self._centre = points.mean(axis=0)
         self._sides = UnseenSides(template.surface, template.model)
+        self._shading = Shading(template.surface, template.model)
+        self._shade = np.zeros(3)
         whole = template.shrink == 1
         self._blur_px = _BLUR_PX if whole else _SHRUNK_BLUR_PX
         self._correlated_px = _CORRELATED_PX if whole else _SHRUNK_CORRELATED_PX
@@ -211,6 +227,7 @@ class PixelAligner:
         no longer stand out, and would be followed.
         """
         self._scatter_most = _SCATTER_GROWTH * alignment.scatter
+        self._shade = alignment.shade
 
     def _hold(self, fit: TrackFit | None, guess: Float) -> Float:
         """Information (6, 6) of the guess about the object's centre, per metre and radian."""
@@ -287,7 +304,18 @@ class PixelAligner:
         model_image = self._blurred(behind + alpha * (shown - behind))
         frame_image = self._blurred(frame[window].astype(np.float32))
         model, now = model_image.ravel()[index], frame_image.ravel()[index]
-        tones = _match_tones(model, now, known.tones if known else None)
+        tones, shade = known.tones if known else None, known.shade if known else self._shade
+        change = self._shading.change(warp, motion, index)
+        if change is None:
+            tones = _match_tones(model, now, tones)
+        else:
+            thin = slice(None, None, max(1, len(model) // _TONE_SAMPLES))
+            plain = model
+            for _ in range(2 if known is None else 1):
+                tones = _match_tones(plain * (1 + change @ shade), now, tones)
+                shade = fit_light(plain[thin], now[thin], change[thin], tones, self._shade)
+            model = np.asarray(plain * (1 + change @ shade), np.float32)
+            tones = _match_tones(model, now, tones)
         gain, bias = tones
         expected = gain * model + bias
         residual = now - expected
@@ -313,9 +341,9 @@ class PixelAligner:
         cost = _cost(weight, int(np.count_nonzero(covered)), travelled, hold)
         trial = _Trial(
             motion, warp, covered, index, expected, now, weight, inverse[:6, :6] * noise, cost,
-            min(_scatter(residual, steep), sigma),
+            min(_scatter(residual, steep), sigma), shade,
         )  # fmt: skip
-        return trial, twist[:6], _Light(tones, sigma)
+        return trial, twist[:6], _Light(tones, sigma, shade)
 
     def _design(
         self,
@@ -362,6 +390,8 @@ class PixelAligner:
             trial.warp,
             trial.cost,
             trial.scatter,
+            trial.covariance,
+            trial.shade,
         )
 
     def _point_std(self, covariance: Float, motion: Float) -> float:

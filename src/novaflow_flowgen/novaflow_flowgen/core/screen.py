@@ -159,6 +159,7 @@ def _limits(stride: int) -> LiftLimits:
         min_correlation=0.7,
         min_seen_share=0.4,
         max_point_std_m=0.02,
+        max_hidden_std_m=0.02,
         max_step_m=fine.max_step_m * stride,
         max_turn_rad=fine.max_turn_rad * stride,
         max_background_m=0.03,

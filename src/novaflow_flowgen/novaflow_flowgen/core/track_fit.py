@@ -25,11 +25,15 @@ class TrackFit:
         T_camera_motion: (4, 4) motion of the object's points in the optical frame.
         inliers: (P,) bool.
         points: (P, 3) that it was fitted to, at that motion [m].
+        first: (P, 3) the same in the first frame [m].
+        pixels: (P, 2) where they were tracked to [px].
     """
 
     T_camera_motion: Float
     inliers: NDArray[np.bool_]
     points: Float
+    first: Float
+    pixels: Float
 
 
 def fit_tracks(
@@ -68,4 +72,4 @@ def fit_tracks(
     inliers = error < INLIER_PX
     if inliers.sum() < 6:
         return None
-    return TrackFit(motion, inliers, se3.apply(motion, points))
+    return TrackFit(motion, inliers, se3.apply(motion, points), points, pixels)

@@ -16,6 +16,7 @@ from ray_scene import (
 from novaflow_core.errors import Code, PlatformError, TrackingError
 from novaflow_core.registry import backend_names, load_backend
 from novaflow_core.video import Video
+from novaflow_flowgen.core.lift_checks import LiftLimits
 from novaflow_flowgen.core.protocols import LiftRequest
 from novaflow_flowgen.core.settings import FlowgenSettings
 
@@ -161,9 +162,32 @@ def test_a_film_is_not_read_beyond_what_spoils_it(films, name):
     frames = film.frames.copy()
     frames[6:] = frames[-1]
     watched = Watched(Video(frames, 16.0))
-    with pytest.raises(TrackingError):
+    with pytest.raises(TrackingError, match="frame 7 of 41"):
         lift(name, scene, grounding, watched)
-    assert watched.read == 7
+    assert watched.read == 7 + LiftLimits().max_hidden_frames
+
+
+def hidden(film, frames):
+    """The film with a board before everything in some frames."""
+    out = film.frames.copy()
+    out[frames] = np.uint8(90)
+    return Video(out, film.fps)
+
+
+@pytest.mark.parametrize("item", [BOX, CAN])
+def test_a_hidden_moment_is_bridged_and_its_points_count_as_unseen(films, item):
+    scene, grounding, film = films["turned", item["seed"]]
+    flow = lift("klt", scene, grounding, hidden(film, slice(18, 23))).flow
+    assert not flow.visible[18:23].any()
+    assert flow.visible[[17, 23]].any(axis=1).all()
+    assert flow_error(flow, MOVES["turned"]).max() < 0.02
+
+
+@pytest.mark.parametrize("frames", [slice(18, 30), slice(36, 41)])
+def test_what_is_hidden_for_long_or_to_the_end_is_refused(films, frames):
+    scene, grounding, film = films["across", 1]
+    with pytest.raises(TrackingError, match=f"frame {frames.start + 1} of 41"):
+        lift("klt", scene, grounding, hidden(film, frames))
 
 
 def test_films_read_in_order_and_from_memory_give_the_same_flow(films):

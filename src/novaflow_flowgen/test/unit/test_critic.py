@@ -157,7 +157,16 @@ def test_vanishing_points(bench: Bench) -> None:
     assert bench.failed_gates(gone) == ["support"]
     visible[30:] = False
     gone = bench.candidate("a", carry(GOAL), flow=replace(flow, visible=visible))
-    assert bench.failed_gates(gone) == ["support"]
+    assert bench.failed_gates(gone) == ["hidden_steps"]
+
+
+@pytest.mark.parametrize(("count", "failed"), [(6, []), (7, ["hidden_steps"])])
+def test_a_hidden_moment_is_allowed_and_a_long_one_is_not(bench: Bench, count, failed) -> None:
+    flow = bench.flow(carry(GOAL))
+    visible = flow.visible.copy()
+    visible[20 : 20 + count] = False
+    hidden = bench.candidate("a", carry(GOAL), flow=replace(flow, visible=visible))
+    assert bench.failed_gates(hidden) == failed
 
 
 def test_pushing_must_not_fly(bench: Bench) -> None:

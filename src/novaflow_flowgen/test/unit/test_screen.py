@@ -122,6 +122,22 @@ def test_what_is_rejected_is_never_finished_nor_saved_and_the_rest_is_as_without
     assert sorted(sum(d) == 41 for d in drawn) == [False, False, True]
 
 
+def test_a_video_that_is_there_as_a_whole_gets_no_coarse_look(table, tmp_path, monkeypatch):
+    """It is made already, and a coarse look loses what a hand half hides."""
+    monkeypatch.setattr(CoarseScreen, "check", lambda *_: pytest.fail("looked at"))
+
+    class Made:
+        reads_prompt = False
+
+        def generate(self, request, on_progress, should_stop):
+            return Storyboard().generate(request, on_progress, should_stop)
+
+    pool = CandidatePool(Made(), make_klt(FlowgenSettings()), workers=1)
+    request = PoolRequest(*table, 1, 5, 0, tmp_path)
+    (candidate,) = pool.make(request, lambda *_: None, lambda: False).candidates
+    assert candidate.code == Code.OK
+
+
 def test_rejected_videos_are_kept_when_asked_for(table, tmp_path):
     kept, _ = made(table, tmp_path, keep_rejected=True)
     assert sum(c.code == Code.OK for c in kept) == 1
