@@ -100,7 +100,7 @@ def fit_sequence(flow: ObjectFlow, min_support: int = MIN_SUPPORT) -> SequenceFi
         TrackingError: POSE_SUPPORT_TOO_SMALL, naming the step and the numbers.
     """
     points = flow.points.astype(float)
-    unseen = ~flow.visible.any(axis=1)
+    unseen = np.asarray(~flow.visible.any(axis=1))
     usable = (flow.visible | unseen[:, None]) & flow.visible[:1]
     usable &= np.isfinite(points).all(axis=2)
     usable &= usable[:1]

@@ -199,7 +199,7 @@ class Critic:
         )  # fmt: skip
 
     def _seen(self, case: _Case) -> Iterator[Gate]:
-        hidden = ~case.flow.visible.any(axis=1)
+        hidden = np.asarray(~case.flow.visible.any(axis=1))
         longest, most = _longest_run(hidden), self._limits.hidden_steps_max
         yield Gate(
             "hidden_steps", float(longest), float(most), longest <= most and not hidden[-1],

@@ -312,9 +312,9 @@ class PixelAligner:
             thin = slice(None, None, max(1, len(model) // _TONE_SAMPLES))
             plain = model
             for _ in range(2 if known is None else 1):
-                tones = _match_tones(plain * (1 + change @ shade), now, tones)
+                tones = _match_tones(_shaded(plain, change, shade), now, tones)
                 shade = fit_light(plain[thin], now[thin], change[thin], tones, self._shade)
-            model = np.asarray(plain * (1 + change @ shade), np.float32)
+            model = _shaded(plain, change, shade)
             tones = _match_tones(model, now, tones)
         gain, bias = tones
         expected = gain * model + bias
@@ -404,6 +404,10 @@ class PixelAligner:
 
     def _blurred(self, image: Image32) -> Image32:
         return np.asarray(cv2.GaussianBlur(image, (0, 0), self._blur_px), np.float32)
+
+
+def _shaded(model: Image32, change: Image32, shade: Float) -> Image32:
+    return np.asarray(model * (1 + change @ shade.astype(np.float32)), np.float32)
 
 
 def _scatter(residual: Image32, steep: Image32) -> float:

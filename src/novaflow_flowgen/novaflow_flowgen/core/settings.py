@@ -140,11 +140,9 @@ class FlowgenSettings(PromptSettings, VeoSettings, WanSettings, ModelLifterSetti
     candidates: int = setting(8, "how many to imagine when a goal asks for 0", low=1, high=64)
     workers: int = setting(2, "candidates made at the same time", low=1, high=16)
     screen: bool = setting(
-        True, "for tracks:=klt and dis: look at every fourth frame before saving and lifting"
+        True, "for storyboards lifted by klt or dis: look at every fourth frame before drawing all"
     )
-    keep_rejected_videos: bool = setting(
-        False, "draw to its end and save what the screen rejects; a model's videos always are saved"
-    )
+    keep_rejected_videos: bool = setting(False, "draw to its end and save what the screen rejects")
     timeout_s: float = setting(300.0, "longest time for one goal", unit="s", low=1.0, high=7200.0)
     marker_tracks: int = setting(24, "line strips per candidate in the markers", low=0, high=200)
     truth_dir: str = setting(
