@@ -152,7 +152,7 @@ class PnpLifter:
             self._weigh(work, step, self._look(work, step, frame, expected))
             on_progress(step / steps)
         if work.faults:
-            raise refusal(work.faults[0], work.records, work.background.moved_px)
+            raise _not_seen_again(work)
         return self._flow(work, summarise(work.records, work.background.moved_px))
 
     def _prepare(self, request: LiftRequest, first: Gray, steps: int) -> _Work:
@@ -219,8 +219,8 @@ class PnpLifter:
         else:
             work.faults.append(fault)
             if len(work.faults) > self._limits.max_hidden_frames // self._every:
-                raise refusal(work.faults[0], work.records, work.background.moved_px)
-        if near and aligned is not None:
+                raise _not_seen_again(work)
+        if aligned is not None and (near or fault is None):
             work.course.take(motion, aligned.covariance)
         if fault is not None:
             motion = work.course.motion
@@ -252,7 +252,7 @@ class PnpLifter:
         seen = np.stack(work.seen)
         visible = seen > _SEEN
         share = 1.0 if self._filter == ALL_VISIBLE else 0.5
-        kept = visible.mean(axis=0) >= share
+        kept = visible[visible.any(axis=1)].mean(axis=0) >= share
         stats["share_kept"] = float(kept.mean())
         if kept.sum() < self._limits.min_seeds:
             raise TrackingError(
@@ -305,6 +305,14 @@ def _expected(work: _Work) -> Float:
         return thought
     last, before = work.motions[-1], work.motions[-2]
     return np.asarray(last @ se3.inverse(before) @ last)
+
+
+def _not_seen_again(work: _Work) -> TrackingError:
+    """What went wrong first; what came after did not mend it."""
+    first, count = work.faults[0], len(work.faults) - 1
+    if count:
+        first = first._replace(reason=f"{first.reason}; {count} frames later it is no better")
+    return refusal(first, work.records, work.background.moved_px)
 
 
 def _best(found: list[Alignment | None]) -> Alignment | None:

@@ -16,6 +16,7 @@ from ray_scene import (
 from novaflow_core.errors import Code, PlatformError, TrackingError
 from novaflow_core.registry import backend_names, load_backend
 from novaflow_core.video import Video
+from novaflow_flowgen.core.lift import ALL_VISIBLE, MIN_SUPPORT
 from novaflow_flowgen.core.lift_checks import LiftLimits
 from novaflow_flowgen.core.protocols import LiftRequest
 from novaflow_flowgen.core.settings import FlowgenSettings
@@ -53,8 +54,8 @@ def films():
     return out
 
 
-def lift(name, scene, grounding, video, should_stop=lambda: False):
-    lifter = load_backend("tracks", name)(FlowgenSettings())
+def lift(name, scene, grounding, video, should_stop=lambda: False, settings=None):
+    lifter = load_backend("tracks", name)(settings or FlowgenSettings())
     request = LiftRequest(
         video, scene.main, grounding.mask(grounding.target), grounding.support, "it", "base"
     )
@@ -175,9 +176,11 @@ def hidden(film, frames):
 
 
 @pytest.mark.parametrize("item", [BOX, CAN])
-def test_a_hidden_moment_is_bridged_and_its_points_count_as_unseen(films, item):
+@pytest.mark.parametrize("track_filter", [ALL_VISIBLE, MIN_SUPPORT])
+def test_a_hidden_moment_is_bridged_and_its_points_count_as_unseen(films, item, track_filter):
     scene, grounding, film = films["turned", item["seed"]]
-    flow = lift("klt", scene, grounding, hidden(film, slice(18, 23))).flow
+    settings = FlowgenSettings(track_filter=track_filter)
+    flow = lift("klt", scene, grounding, hidden(film, slice(18, 23)), settings=settings).flow
     assert not flow.visible[18:23].any()
     assert flow.visible[[17, 23]].any(axis=1).all()
     assert flow_error(flow, MOVES["turned"]).max() < 0.02
