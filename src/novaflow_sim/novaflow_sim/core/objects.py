@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from novaflow_core.errors import Code, PlatformError
 from novaflow_sim.core import chest, mug_tree, watering
-from novaflow_sim.core.disturbance import KINDS, NONE, PUSH, SLIP
+from novaflow_sim.core.disturbance import KINDS, NONE
 from novaflow_sim.core.vessel import Vessel
 
 MUG_RADIUS_M = 0.040
@@ -134,8 +134,8 @@ TASKS = {
 DISTURBANCES = {
     "cup": KINDS,
     "insert": KINDS,
-    "mug": (NONE, PUSH, SLIP),
-    "plant": (NONE, PUSH, SLIP),
+    "mug": KINDS,
+    "plant": KINDS,
     "drawer": (NONE,),
 }
 

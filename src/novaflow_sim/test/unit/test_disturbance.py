@@ -68,7 +68,7 @@ def test_a_push_moves_the_thing_in_the_cell() -> None:
     assert not cell.disturbance.done
 
 
-@pytest.mark.parametrize("task", ["cup", "insert"])
+@pytest.mark.parametrize("task", ["cup", "insert", "mug", "plant"])
 def test_an_obstacle_stands_half_way_and_touching_it_is_counted(task: str) -> None:
     cell = Cell(task, 1004, disturb=OBSTACLE)
     cast, poses = objects.TASKS[task], cell.truth().poses
