@@ -112,11 +112,12 @@ def measure(task: str, seed: int, candidates: int, times: int) -> dict[str, dict
         candidate = next(c for c in made if c.candidate_id == good[0])
         plan = note("plan", lambda c=candidate: planner.plan(cloud, obstacles, c, q, fits=fits))
         note("validate", lambda p=plan: validator.check(p, q, obstacles))
-        carry = next(s for s in plan.segments if s.phase == Phase.CARRY)
-        held = planner.held_motion(plan, carry.position[0])
+        carry = next(s.trajectory for s in plan.segments if s.phase == Phase.CARRY and s.trajectory)
+        q_held = np.asarray(carry.position[0])
+        held = planner.held_motion(plan, q_held)
         note(
             "rest of the flow",
-            lambda p=plan, h=held, at=carry: planner.carry_on(p, obstacles, h, at.position[0], 0),
+            lambda p=plan, h=held, at=q_held: planner.carry_on(p, obstacles, h, at, 0),
         )
         try:
             note(

@@ -175,7 +175,8 @@ class Camera:
 @contextlib.contextmanager
 def tracker(domain: int) -> Iterator[None]:
     """Run a tracker_node in a domain."""
-    command = [sys.executable, "-m", "novaflow_perception.ros.tracker_node"]
+    start = "from novaflow_perception.ros.tracker_node import main; main()"
+    command = [sys.executable, "-c", start]
     node = subprocess.Popen(command, env=os.environ | {"ROS_DOMAIN_ID": str(domain)})
     try:
         yield

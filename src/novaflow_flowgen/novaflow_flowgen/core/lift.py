@@ -71,6 +71,7 @@ class _Work:
     guard: LiftGuard
     course: MotionFilter
     last_frame: Gray
+    points: Float  # (P, 3) of the template, in the last frame
     seen: list[NDArray[np.float32]]  # (P,) by frame, of each of the template's points, 0..1
     motions: list[Float] = field(default_factory=lambda: [np.eye(4)])
     records: list[StepRecord] = field(default_factory=list)
@@ -89,10 +90,14 @@ class _Found:
     points: Float  # (P, 3) that were tracked, in the first frame
     pixels: Float  # (P, 2) where they were tracked to
 
-    def record(self, points: Float, motion: Float, last: Float, model: CameraModel) -> StepRecord:
-        """Hold a motion (4, 4) of the object's points (N, 3) against it."""
-        here = se3.apply(motion, points)
-        moved = here - se3.apply(last, points)
+    def record(
+        self, motion: Float, here: Float, last: Float, before: Float, model: CameraModel
+    ) -> StepRecord:
+        """Hold a motion (4, 4) against it, and against the last one.
+
+        `here` and `before` are the object's points (N, 3) at the two.
+        """
+        moved = here - before
         off = model.project(se3.apply(motion, self.points)) - self.pixels
         off = np.linalg.norm(off, axis=-1)
         inliers = off < INLIER_PX
@@ -127,8 +132,8 @@ class PnpLifter:
 
         Args:
             make_tracker: Builds a tracker.
-            track_filter: `all_visible` keeps points seen in every step (NovaFlow, sec. 3),
-                `min_support` those seen in at least half of them.
+            track_filter: Of the steps that show any of the object, `all_visible` keeps points seen
+                in every one (NovaFlow, sec. 3), `min_support` those seen in at least half.
             limits: When to abstain.
             every: How far the frames that it gets are apart in the whole video.
             max_tracks: Most points that are tracked.
@@ -165,7 +170,7 @@ class PnpLifter:
             PixelAligner(template.alignment.scaled(first), template.alignment, share),
             BackgroundWatch(first, mask, model, steps, max(1, LOOK_EVERY // self._every)),
             LiftGuard(self._limits, model, steps, self._every),
-            MotionFilter(template.points.mean(axis=0), self._every), first,
+            MotionFilter(template.points.mean(axis=0), self._every), first, template.points,
             [np.ones(len(template.points), np.float32)],
         )  # fmt: skip
 
@@ -207,13 +212,13 @@ class PnpLifter:
     def _weigh(self, work: _Work, step: int, found: _Found) -> None:
         """Believe what a frame says, or pass over it; too much of that ends the lift."""
         model, template, aligned = work.request.view.model, work.template, found.aligned
-        last = work.motions[-1]
-        work.records.append(found.record(template.points, found.motion, last, model))
+        motion, last = found.motion, work.motions[-1]
+        points = se3.apply(motion, template.points)
+        work.records.append(found.record(motion, points, last, work.points, model))
         fault = work.guard.step_fault(work.records)
         near = aligned is not None and work.course.near(found.motion, aligned.covariance)
         if fault is None and work.faults and not (near and _sure(aligned)):
             fault = work.faults[0]  # it is not surely seen again, where it was going
-        motion = found.motion
         if fault is None:
             self._see_again(work, motion)
         else:
@@ -224,18 +229,19 @@ class PnpLifter:
             work.course.take(motion, aligned.covariance)
         if fault is not None:
             motion = work.course.motion
-            work.records[-1] = found.record(template.points, motion, last, model)
-        here = model.project(se3.apply(motion, template.points))
+            points = se3.apply(motion, template.points)
+            work.records[-1] = found.record(motion, points, last, work.points, model)
+        here = model.project(points)
         work.background.see(step, found.frame, here)
         camera = work.guard.camera_fault(work.records, work.background.moved_px)
         if camera is not None:
             raise refusal(camera, work.records, work.background.moved_px)
         work.motions.append(motion)
-        work.last_frame = found.frame
+        work.points, work.last_frame = points, found.frame
         if fault is None and aligned is not None:
             work.aligner.learn_background(found.small, aligned.warp)
             work.aligner.learn_scatter(aligned)
-            work.seen.append(_seen(template, motion, here, aligned))
+            work.seen.append(_seen(template, points[:, 2], here, aligned))
         else:
             work.seen.append(np.zeros(len(template.points), np.float32))
 
@@ -351,18 +357,15 @@ def _uncovered(usable: NDArray[np.bool_], seen: NDArray[np.float32]) -> NDArray[
 
 
 def _seen(
-    template: ObjectTemplate, motion: Float, pixels: Float, aligned: Alignment | None
+    template: ObjectTemplate, depth: Float, pixels: Float, aligned: Alignment
 ) -> NDArray[np.float32]:
-    """How well each point (P,) is seen, 0..1, where `pixels` (P, 2) are the points now."""
+    """How well each point (P,) is seen, 0..1: `depth` (P,) [m] and `pixels` (P, 2) are its now."""
     out = np.zeros(len(pixels), np.float32)
-    if aligned is None:
-        return out
     weight = cv2.dilate(aligned.weight, np.ones((3, 3), np.uint8))
     at = np.rint(np.nan_to_num(template.alignment.pixels(pixels))).astype(int)
     u, v = at[:, 0] - aligned.warp.roi[0], at[:, 1] - aligned.warp.roi[1]
     inside = np.isfinite(pixels).all(axis=1)
     inside &= (u >= 0) & (v >= 0) & (u < weight.shape[1]) & (v < weight.shape[0])
-    depth = se3.apply(motion, template.points)[:, 2]
     out[inside] = weight[v[inside], u[inside]]
     front = np.zeros(len(out), bool)
     front[inside] = depth[inside] < aligned.warp.depth[v[inside], u[inside]] + 0.015
