@@ -36,23 +36,25 @@ def cell_scene(task: str, seed: int, width: int = 1280, height: int = 720) -> Sc
         colour, depth = renderer.render(cell.data)
     finally:
         renderer.close()
+    pose = miscalibrated(
+        layout.true_camera_pose(cell.model), s.extrinsic_error_m, s.extrinsic_error_deg, seed
+    )
+    view = captured_view(colour, depth, *sensors_of(s), pose, 0)
+    return Scene(f"{task}_{seed}", "base", (view,))
+
+
+def sensors_of(s: CellSettings) -> tuple[ColourSensor, DepthSensor]:
+    """The noise that a cell's camera puts on what is rendered."""
+    width, height = s.image_width, s.image_height
     noise = DepthNoise(
         sigma_m=s.depth_noise_m,
         edge_hole_rate=s.depth_edge_hole_rate,
         misregistration_px=s.depth_misregistration_px,
     )
-    pose = miscalibrated(
-        layout.true_camera_pose(cell.model), s.extrinsic_error_m, s.extrinsic_error_deg, seed
+    return (
+        ColourSensor(s.colour_noise, width, height, seed=s.seed),
+        DepthSensor(noise, width, height, seed=s.seed),
     )
-    view = captured_view(
-        colour,
-        depth,
-        ColourSensor(s.colour_noise, width, height, seed=seed),
-        DepthSensor(noise, width, height, seed=seed),
-        pose,
-        0,
-    )
-    return Scene(f"{task}_{seed}", "base", (view,))
 
 
 def captured_view(

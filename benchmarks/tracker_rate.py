@@ -27,7 +27,7 @@ import mujoco
 import numpy as np
 import rclpy
 import rclpy.executors
-from cell_views import INSTRUCTIONS, cell_scene
+from cell_views import INSTRUCTIONS, cell_scene, sensors_of
 from numpy.typing import NDArray
 from rclpy.context import Context
 from sensor_msgs.msg import Image
@@ -48,7 +48,6 @@ from novaflow_sim.backends import layout
 from novaflow_sim.backends.cell import Cell
 from novaflow_sim.backends.rendering import Renderer
 from novaflow_sim.core import objects
-from novaflow_sim.core.depth_sensor import ColourSensor, DepthNoise, DepthSensor
 from novaflow_sim.core.settings import CellSettings
 
 ARC_M = (0.0, 0.12, 0.10)  # aside, and up in the middle, base frame
@@ -60,7 +59,7 @@ Float = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Row:
-    """What one rate gave; delays and gaps in milliseconds."""
+    """What one rate gave; `off` is how far the tracked pose is from the true one."""
 
     rate_hz: float
     published: int
@@ -88,7 +87,7 @@ class Film:
 
     colour: list[NDArray[np.uint8]]
     depth_mm: list[NDArray[np.uint16]]
-    middle: Float  # (N, 3) shift of the target since the first image, base frame [m]
+    shift_m: Float  # (N, 3) of the target since the first image, base frame
 
 
 def film(task: str, seed: int, count: int) -> Film:
@@ -97,15 +96,7 @@ def film(task: str, seed: int, count: int) -> Film:
     width, height = settings.image_width, settings.image_height
     cell = Cell(task, seed)
     layout.apply_looks(cell.model, layout.layout_of(cell.model, task, seed))
-    noise = DepthNoise(
-        sigma_m=settings.depth_noise_m,
-        edge_hole_rate=settings.depth_edge_hole_rate,
-        misregistration_px=settings.depth_misregistration_px,
-    )
-    sensors = (
-        ColourSensor(settings.colour_noise, width, height, seed=seed),
-        DepthSensor(noise, width, height, seed=seed),
-    )
+    colour_sensor, depth_sensor = sensors_of(settings)
     start = int(cell.model.joint(f"{objects.TASKS[task].target.name}_free").qposadr[0])
     rest = cell.data.qpos[start : start + 3].copy()
     share = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(count) / count)
@@ -119,8 +110,8 @@ def film(task: str, seed: int, count: int) -> Film:
             mujoco.mj_kinematics(cell.model, cell.data)
             mujoco.mj_camlight(cell.model, cell.data)
             colour, depth = renderer.render(cell.data)
-            out.colour.append(sensors[0].measure(colour))
-            out.depth_mm.append(sensors[1].measure(depth))
+            out.colour.append(colour_sensor.measure(colour))
+            out.depth_mm.append(depth_sensor.measure(depth))
     finally:
         renderer.close()
     return out
@@ -214,7 +205,7 @@ def measure(camera: Camera, scene: Scene, grounding: Grounding, shown: Film, rat
         visible += track.visible
         if track.visible:
             moved = se3.apply(conversions.pose_to_matrix(track.pose.pose), middle) - middle
-            off.append(float(np.linalg.norm(moved - shown.middle[numbers[stamp_ns]])))
+            off.append(float(np.linalg.norm(moved - shown.shift_m[numbers[stamp_ns]])))
     nothing = [float("nan")]
     return Row(
         rate_hz,
@@ -247,7 +238,7 @@ def main() -> int:
         try:
             for rate, once in films.items():
                 shown = Film(once.colour * times, once.depth_mm * times,
-                             np.tile(once.middle, (times, 1)))  # fmt: skip
+                             np.tile(once.shift_m, (times, 1)))  # fmt: skip
                 rows.append(measure(camera, scene, grounding, shown, rate))
                 print(rows[-1].text, flush=True)
         finally:

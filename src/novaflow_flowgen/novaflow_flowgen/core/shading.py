@@ -53,7 +53,9 @@ class Shading:
         turn = T_camera_motion[:3, :3] - np.eye(3)
         if np.linalg.norm(turn, 2) < _LEAST_TURN:
             return None
-        at = np.rint(warp.source.reshape(-1, 2)[index]).astype(np.intp)
+        # Where cracks are closed at the image's edge, the source may lie just outside.
+        most = np.array(self._normals.shape[1::-1]) - 1
+        at = np.clip(np.rint(warp.source.reshape(-1, 2)[index]).astype(np.intp), 0, most)
         normals = self._normals[at[:, 1], at[:, 0]] @ turn.T.astype(np.float32)
         return np.asarray(np.where(warp.alpha.ravel()[index, None] > 0.5, normals, 0), np.float32)
 

@@ -4,10 +4,13 @@ import numpy as np
 import pytest
 from ray_scene import Item, make_scene, render_motion, rigid_motion
 
+from novaflow_core import se3
+from novaflow_core.camera import CameraModel
 from novaflow_flowgen.core.lift import make_klt
 from novaflow_flowgen.core.protocols import LiftRequest
 from novaflow_flowgen.core.settings import FlowgenSettings
-from novaflow_flowgen.core.shading import fit_light
+from novaflow_flowgen.core.shading import Shading, fit_light
+from novaflow_flowgen.core.warp import forward_warp, surface_of
 
 LIGHT = np.array([0.3, -0.2, -0.5])
 
@@ -39,9 +42,22 @@ def test_a_hand_in_front_has_no_say(pixels):
     np.testing.assert_allclose(followed(model, change, now), LIGHT, atol=0.08)
 
 
-def test_without_a_turn_there_is_no_light_to_speak_of(pixels):
-    model, change, now = pixels
-    assert abs(followed(model, 0 * change, now)).max() < 1e-6
+def test_light_is_asked_for_where_the_thing_turns_and_not_where_it_slides():
+    random = np.random.default_rng(5)
+    model = CameraModel(64, 48, 60.0, 60.0, 31.5, 23.5)
+    depth = np.full((48, 64), 0.7) + random.normal(0, 1e-4, (48, 64))
+    surface = surface_of(depth, np.ones((48, 64), bool), model)
+    shading, centre = Shading(surface, model), surface.points.mean(axis=0)
+    for angle, dn_x in ((0.0, None), (0.3, -np.sin(0.3))):
+        rotation = se3.exp_so3(np.array([0.0, angle, 0.0]))
+        motion = se3.from_rt(rotation, centre - rotation @ centre)
+        warp = forward_warp(surface, motion, model)
+        change = shading.change(warp, motion, np.flatnonzero(warp.alpha > 0.99))
+        if dn_x is None:
+            assert change is None
+        else:
+            assert np.median(abs(change[:, 0])) == pytest.approx(abs(dn_x), abs=0.02)
+            assert np.median(abs(change[:, 1])) < 0.02
 
 
 def test_a_box_that_tilts_under_a_lamp_is_seen_as_a_whole(monkeypatch):
