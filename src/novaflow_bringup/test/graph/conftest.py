@@ -53,7 +53,7 @@ class Starter:
         process = subprocess.Popen(
             [sys.executable, "-m", f"novaflow_bringup.ros.{module}", "--ros-args", *arguments],
             env={**os.environ, "ROS_DOMAIN_ID": str(self._domain)},
-            start_new_session=True,
+            process_group=0,
         )
         self._running.append(process)
         return process

@@ -44,7 +44,7 @@ def running(domain: int, view: Path) -> Iterator[None]:
             subprocess.Popen(
                 [sys.executable, "-c", code, "--ros-args", "--log-level", "warn", *words],
                 env={**os.environ, "ROS_DOMAIN_ID": str(domain)},
-                start_new_session=True,
+                process_group=0,
             )
         )
     try:

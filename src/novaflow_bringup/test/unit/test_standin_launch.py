@@ -232,6 +232,15 @@ def test_all_end_with_the_launcher_and_are_interrupted_once(
     assert "SIGKILL" not in text  # a child that holds the output does not keep the launcher waiting
 
 
+def test_processes_stay_in_the_launchers_session(tmp_path: Path) -> None:
+    """Linux divides the cores between sessions first; niceness would not count between them."""
+    launched = Launched(tmp_path, "one", "one")
+    sessions = {os.getsid(pid) for pid in launched.pids(2)}
+    launched.process.send_signal(signal.SIGINT)
+    assert launched.process.wait(15) == 0
+    assert sessions == {launched.process.pid}
+
+
 def test_a_second_interrupt_does_not_wait(tmp_path: Path) -> None:
     launched = Launched(tmp_path, "stubborn")
     pids = launched.pids(1)

@@ -74,7 +74,7 @@ class Graph:
         log = (self._folder / f"{name}.log").open("ab")
         environment = {**os.environ, "ROS_DOMAIN_ID": str(self.domain)}
         self._processes[name] = subprocess.Popen(
-            command, stdout=log, stderr=log, env=environment, start_new_session=True
+            command, stdout=log, stderr=log, env=environment, process_group=0
         )
         return self._processes[name]
 

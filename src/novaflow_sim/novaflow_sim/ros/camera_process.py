@@ -145,9 +145,6 @@ def _camera_info(settings: CellSettings) -> CameraInfo:
 def main() -> None:
     """Entry point of the child process; its argument is JSON of what `start` knows."""
     config = json.loads(sys.argv[1])
-    # Before the product, as a camera's own processor; behind physics.
-    with contextlib.suppress(PermissionError):
-        os.setpriority(os.PRIO_PROCESS, 0, -5)
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
     if os.getppid() != config["parent"]:
         return

@@ -143,9 +143,6 @@ def main() -> None:
     """Run until SIGINT or SIGTERM; exit status 1 where the cell could not start or broke."""
     # The physics thread must not wait the default 5 ms for the interpreter behind a busy callback.
     sys.setswitchinterval(0.001)
-    # Hardware does not slow down because a computer is busy. Only a privileged user may ask so.
-    with contextlib.suppress(PermissionError):
-        os.setpriority(os.PRIO_PROCESS, 0, -10)
     rclpy.init()
     signal.signal(signal.SIGTERM, lambda *_: rclpy.try_shutdown())
     status = 0
