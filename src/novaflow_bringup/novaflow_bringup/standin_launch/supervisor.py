@@ -83,9 +83,8 @@ class Supervisor:
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
-                # A group, or Ctrl-C would arrive twice. Not a session: Linux divides the cores between
-                # sessions first (autogroup), so that niceness counts for nothing between them, and a
-                # heartbeat waits 0.5 s while other threads of its process keep the other core busy.
+                # A group, or Ctrl-C would arrive twice. Not a session: Linux divides the cores
+                # between sessions first (docs/decisions/one-session.md).
                 process_group=0,
                 preexec_fn=_end_with_parent if sys.platform == "linux" else None,
                 limit=_LONGEST_LINE,

@@ -7,7 +7,6 @@ It ends with its parent, and the parent with it.
 from __future__ import annotations
 
 import array
-import contextlib
 import ctypes
 import json
 import os

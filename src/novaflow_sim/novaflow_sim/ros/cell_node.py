@@ -6,7 +6,6 @@ executor, and the scorer in another DDS domain. The camera is a child process.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import signal
 import subprocess
