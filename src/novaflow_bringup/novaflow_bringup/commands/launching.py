@@ -54,7 +54,7 @@ def launch_command(cell: str, arguments: Mapping[str, object]) -> list[str]:
 
 
 class LaunchedGraph:
-    """A launched graph in a session of its own; the context's end stops all of it, and waits."""
+    """A launched graph in a process group of its own; the context's end stops it all, and waits."""
 
     def __init__(
         self, cell: str, arguments: Mapping[str, object], environment: Mapping[str, str], log: Path
@@ -82,7 +82,7 @@ class LaunchedGraph:
                 stdin=subprocess.DEVNULL,
                 stdout=stream,
                 stderr=subprocess.STDOUT,
-                start_new_session=True,
+                process_group=0,  # not a session: docs/decisions/one-session.md
                 preexec_fn=_end_with_parent,  # noqa: PLW1509 - no thread runs yet
             )
         return self
