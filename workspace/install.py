@@ -110,7 +110,7 @@ def _option_step(name: str, ros: str | None) -> Step:
 
 
 def _torch_checks_step(ros: str | None) -> Step:
-    """What tests of `wan` and `grounded_sam2` need; they are skipped where it cannot be had."""
+    """What tests of `wan`, `grounded_sam2` and `sam2` need; skipped where it cannot be had."""
     file = ROOT / "requirements" / "torch.txt"
 
     def install() -> None:
@@ -120,9 +120,9 @@ def _torch_checks_step(ros: str | None) -> Step:
             _pip("torch", [file], *_as_installed(ros))
         except SetupError as error:
             why = str(error).splitlines()[0]
-            print(f"      tests of wan and grounded_sam2 are skipped: {why}", flush=True)
+            print(f"      tests of wan, grounded_sam2 and sam2 are skipped: {why}", flush=True)
 
-    return Step("torch_checks", "PyTorch for the tests of wan and grounded_sam2", "1", install)
+    return Step("torch_checks", "PyTorch for the tests of wan and SAM 2", "1", install)
 
 
 def _ray_checks_step(ros: str | None) -> Step:

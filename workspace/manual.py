@@ -32,8 +32,8 @@ A ROS 2 installation that is sourced is used. Without one, ROS 2 comes from PyPI
   --with cloud      also install google-genai and openai (about 90 MB): the backends `gemini`,
                     `openai` and `veo`
   --with torch      also install PyTorch, diffusers and transformers (about 1.2 GB; with an
-                    NVIDIA driver the build with CUDA, about 6 GB): the backends `wan` and
-                    `grounded_sam2`; no weights
+                    NVIDIA driver the build with CUDA, about 6 GB): the backends `wan`,
+                    `grounded_sam2` and `sam2`; no weights
   --with ray        also install Ray (about 250 MB): `candidates_on: ray`
 """,
     ),

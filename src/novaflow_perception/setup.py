@@ -26,5 +26,6 @@ setup(
             f"tabletop = {NAME}.backends.tabletop:make_tabletop",
             f"grounded_sam2 = {NAME}.backends.grounded_sam2:make_grounded_sam2",
         ],
+        "novaflow.masks": [f"sam2 = {NAME}.backends.sam2:make_sam2_masks"],
     },
 )

@@ -16,7 +16,8 @@ from novaflow_core.errors import Code, PerceptionError
 from novaflow_core.grounding import Grounding, Role
 from novaflow_core.scene import RgbdView, Scene
 from novaflow_core.task import ObjectPhrase, Relation, TaskSpec
-from novaflow_perception.backends.grounding_models import GroundingDino, Sam2
+from novaflow_perception.backends.grounding_dino import GroundingDino
+from novaflow_perception.backends.sam2 import Sam2
 from novaflow_perception.backends.tabletop import Inventory, TabletopGrounder, says, with_rods
 from novaflow_perception.core import telling_apart
 from novaflow_perception.core.boxes import (

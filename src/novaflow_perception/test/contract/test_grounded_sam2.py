@@ -1,8 +1,13 @@
-"""The backend `grounded_sam2`: its models, tiny and random, and what it makes of their answers."""
+"""The backends `grounded_sam2` and, of the stage masks, `sam2`: their models, tiny and random.
+
+And what is made of their answers.
+"""
 
 from __future__ import annotations
 
 import sys
+import threading
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,7 +18,8 @@ from novaflow_core.errors import Code, PerceptionError, PlatformError
 from novaflow_core.grounding import Role
 from novaflow_core.registry import load_backend
 from novaflow_perception.backends.grounded_sam2 import GroundedSam2Grounder
-from novaflow_perception.backends.grounding_models import GroundingDino, Sam2
+from novaflow_perception.backends.grounding_dino import GroundingDino
+from novaflow_perception.backends.sam2 import Sam2
 from novaflow_perception.core.boxes import Detection, GroundedSam2Settings, distinct
 from novaflow_perception.core.instruction import parse
 
@@ -82,27 +88,53 @@ def test_masks_are_of_the_image_and_depend_on_their_box(sam2, shown):
     assert (masks[0] != masks[1]).any()
 
 
-def test_a_box_is_followed_through_a_whole_clip(tiny, sam2):
-    clip = []
-    for x in np.linspace(-0.13, 0.0, 6):
-        scene, _ = scene_of([Solid((x, 0.0), (0.07, 0.05, 0.06), RED)])
-        clip.append(scene.main.color)
-    frames = np.stack(clip)
-    best = GroundingDino(GroundedSam2Settings(**tiny)).detect(frames[0], "red box").boxes[0]
-    masks = sam2.propagate(frames, best.box)
+def masks_settings(tiny, **parameters):
+    """As flowgen_node names them."""
+    return SimpleNamespace(**{"sam2_model": tiny["sam2_model"], "sam2_device": "cpu", **parameters})
+
+
+@pytest.fixture(scope="module")
+def clip():
+    """Frames of a box that moves, and its mask in the first."""
+    shown = [scene_of([Solid((x, 0.0), (0.14, 0.1, 0.12), RED)]) for x in np.linspace(-0.13, 0, 6)]
+    return np.stack([scene.main.color for scene, _ in shown]), shown[0][1] == 1
+
+
+def test_the_pixels_of_a_grounded_object_are_followed_through_a_clip(tiny, clip):
+    frames, mask = clip
+    backend = load_backend("masks", "sam2")(masks_settings(tiny))
+    masks = backend.follow(frames, mask)
     assert masks.shape == frames.shape[:3] and masks.dtype == bool
-    assert masks[0].any()
-    assert (masks == sam2.propagate(frames, best.box)).all()
-    stopped = []
+    assert (masks[0] & mask).sum() > 0.7 * (masks[0] | mask).sum()
+    assert (masks == backend.follow(frames, mask)).all()
+    other = backend.follow(frames, np.roll(mask, 200, axis=1))
+    assert (other[1:] != masks[1:]).any()
+    changed = frames.copy()
+    changed[3:] = frames[3:, ::-1]
+    again = backend.follow(changed, mask)
+    assert (again[:3] == masks[:3]).all()
+    assert (again[3:] != masks[3:]).any(axis=(1, 2)).all()
 
-    def after_two():
-        stopped.append(1)
-        return len(stopped) == 2
 
+def test_videos_take_turns_and_who_waits_can_be_cancelled(tiny, clip):
+    frames, mask = clip
+    backend = load_backend("masks", "sam2")(masks_settings(tiny))
+    begun, go_on = threading.Event(), threading.Event()
+
+    def hold(_):
+        begun.set()
+        go_on.wait(30.0)
+
+    first = threading.Thread(target=backend.follow, args=(frames, mask, hold))
+    first.start()
+    assert begun.wait(60.0)
+    seen = []
     with pytest.raises(PlatformError) as error:
-        sam2.propagate(frames, best.box, after_two)
+        backend.follow(frames, mask, seen.append, lambda: True)
+    go_on.set()
+    first.join()
     assert error.value.code is Code.CANCELLED
-    assert len(stopped) == 2
+    assert seen == []
 
 
 def test_both_models_ground_a_scene(tiny, shown):
@@ -127,6 +159,10 @@ def test_a_model_that_is_not_here_is_named(tiny, tmp_path):
                 kind(GroundedSam2Settings(**{**tiny, parameter: name}))
             assert error.value.code is Code.UNAVAILABLE
             assert f"{parameter}: '{name}'" in error.value.reason
+        with pytest.raises(PlatformError) as error:
+            load_backend("masks", "sam2")(masks_settings(tiny, sam2_model=name))
+        assert error.value.code is Code.UNAVAILABLE
+        assert f"sam2_model: '{name}'" in error.value.reason
 
 
 @pytest.mark.parametrize(
@@ -138,15 +174,21 @@ def test_a_device_that_is_not_there(tiny, device, code):
             GroundedSam2Settings(**{**tiny, "grounding_device": device})
         )
     assert error.value.code is code
-    assert device in error.value.reason
+    assert f"grounding_device is '{device}'" in error.value.reason
+    with pytest.raises(PlatformError) as error:
+        load_backend("masks", "sam2")(masks_settings(tiny, sam2_device=device))
+    assert error.value.code is code
+    assert f"sam2_device is '{device}'" in error.value.reason
 
 
 @pytest.mark.parametrize("library", ["torch", "transformers"])
-def test_without_its_libraries_it_names_the_command(monkeypatch, library):
+@pytest.mark.parametrize(("stage", "name"), [("grounding", "grounded_sam2"), ("masks", "sam2")])
+def test_without_its_libraries_it_names_the_command(monkeypatch, library, stage, name):
     monkeypatch.setitem(sys.modules, library, None)
     with pytest.raises(PlatformError) as error:
-        load_backend("grounding", "grounded_sam2")()
+        load_backend(stage, name)(None)
     assert error.value.code is Code.UNAVAILABLE
+    assert f"'{name}'" in error.value.reason
     assert "./novaflow setup --with torch" in error.value.reason
 
 
