@@ -1,5 +1,6 @@
 """Makes the ray caster and the fake model server importable; keeps all tests on this machine."""
 
+import importlib.util
 import ipaddress
 import json
 import os
@@ -114,3 +115,17 @@ def tiny_wan(tmp_path_factory):
         "wan_device": "cpu", "wan_dtype": "float32", "wan_steps": 2,
         "wan_width": 64, "wan_height": 48,
     }  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def tiny_sam2(tmp_path_factory):
+    """Parameters of the masks' backend `sam2` that name a model of random weights."""
+    pytest.importorskip("transformers", reason="./novaflow setup --with torch is wanted")
+    # The backend is another package's, and so is the recipe for a small one.
+    recipe = Path(__file__).parents[2] / "novaflow_perception" / "test" / "tiny_grounding.py"
+    spec = importlib.util.spec_from_file_location("tiny_grounding_of_perception", recipe)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    folder = tmp_path_factory.mktemp("sam2")
+    module.save_tiny_sam2(folder)
+    return {"sam2_model": str(folder), "sam2_device": "cpu"}

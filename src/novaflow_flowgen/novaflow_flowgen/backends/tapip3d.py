@@ -2,7 +2,8 @@
 
 As in the paper (sec. 3): depth of the video, scaled by the first real depth; a 32x32 grid of query
 points inside the object; tracks in XYZ of the first camera's frame, which takes the camera's motion
-out. The server's model `tapip3d` (novaflow_flowgen.serving.contract):
+out; with a backend of the stage `masks`, points count as seen only on the target's pixels. The
+server's model `tapip3d` (novaflow_flowgen.serving.contract):
 
     in:  frames (T, H, W, 3) uint8, depth (T, H, W) float32 [m], intrinsics (3, 3),
          T_first_camera (T, 4, 4), queries (K, 3) float64 [m] in step 0, iterations () int
@@ -17,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from novaflow_core import se3
+from novaflow_core.camera import CameraModel
 from novaflow_core.errors import Code, ShapeError, TrackingError
 from novaflow_core.flow import MotionKind, ObjectFlow
 from novaflow_core.kabsch import fit_rigid
@@ -43,22 +45,29 @@ from novaflow_flowgen.core.protocols import (
 )
 from novaflow_flowgen.core.settings import FlowgenSettings
 from novaflow_flowgen.core.tracks import seed_points
+from novaflow_flowgen.core.video_masks import NO_MASKS, VideoMasks, first_overlap, on_masks
 from novaflow_flowgen.serving.client import ModelClient
 
 Float = NDArray[np.float64]
 
-_DEPTH_SHARE = 0.5  # of the progress; the tracker has the rest
+_MASKS_SHARE = 0.2  # of the progress, where there are masks
+_DEPTH_SHARE = 0.5  # of what is left; the tracker has the rest
 _AGREE_M = 0.015  # of a track with its step's rigid motion
 
 
 class Tapip3dLifter:
-    """Lifts with two models: one for depth, one for tracks."""
+    """Lifts with two models: one for depth, one for tracks; a third may tell what they are on."""
 
     def __init__(
-        self, depth: DepthEstimator, tracks: ModelClient, settings: FlowgenSettings
+        self,
+        depth: DepthEstimator,
+        tracks: ModelClient,
+        settings: FlowgenSettings,
+        masks: VideoMasks | None = None,
     ) -> None:
         """Keep the models and the settings."""
         self._depth, self._tracks, self._settings = depth, tracks, settings
+        self._masks = masks
         self._limits = LiftLimits()
 
     def lift(
@@ -76,13 +85,19 @@ class Tapip3dLifter:
                 "are needed",
             )
         frames = _frames(request)
+        masks, stats = self._follow(frames, mask, on_progress, should_stop)
+        begin = 0.0 if masks is None else _MASKS_SHARE
         depth = self._depth.estimate(
-            frames, view.model, lambda share: on_progress(_DEPTH_SHARE * share), should_stop
+            frames,
+            view.model,
+            lambda share: on_progress(begin + (1 - begin) * _DEPTH_SHARE * share),
+            should_stop,
         )
         check_stop(should_stop)
-        stats = {} if depth.T_first_camera is not None else steadiness(depth)
-        if stats:
-            check_steady(stats)
+        if depth.T_first_camera is None:
+            steady = steadiness(depth)
+            check_steady(steady)
+            stats |= steady
         scale = fit_scale(depth.depth[0], view.depth, mask, self._settings.depth_scale)
         stats |= {"depth_factor": scale.factor, "depth_shift_m": scale.shift_m}
         metric = scaled(depth, scale)
@@ -92,14 +107,39 @@ class Tapip3dLifter:
         pixels, queries = pixels[known], queries[known]
         points, visible, confidence = self._track(request, frames, metric, queries, should_stop)
         on_progress(1.0)
+        if masks is not None:
+            tracked = int(visible.sum())
+            visible &= on_masks(masks, _pixels(view.model, metric, points))
+            stats["mask_kept_share"] = float(visible.sum()) / tracked
         # The flow starts where the sensor saw the object; how it moves is the models' word.
         at = pixels.astype(int)
         real = view.model.lift_pixels(pixels, view.depth[at[:, 1], at[:, 0]])
         stats["start_offset_m"] = float(np.median(np.linalg.norm(real - points[0], axis=1)))
         points = points + (real - points[0])
         moved_px = self._camera_motion(request, frames, mask, metric, points)
-        stats |= self._check(request, points, visible, moved_px)
+        try:
+            stats |= self._check(request, points, visible, moved_px)
+        except TrackingError as error:
+            error.evidence = {**stats, **error.evidence}
+            raise
         return self._flow(request, points, visible, confidence, stats)
+
+    def _follow(
+        self,
+        frames: NDArray[np.uint8],
+        mask: NDArray[np.bool_],
+        on_progress: OnProgress,
+        should_stop: ShouldStop,
+    ) -> tuple[NDArray[np.bool_] | None, dict[str, float]]:
+        """The target's pixels (T, H, W), and how well they begin on it; None where nobody looks."""
+        if self._masks is None:
+            return None, {}
+        masks = self._masks.follow(
+            frames, mask, lambda share: on_progress(_MASKS_SHARE * share), should_stop
+        )
+        if masks.shape != frames.shape[:3]:
+            raise ShapeError(f"the masks are {masks.shape}, the video is {frames.shape[:3]}")
+        return masks, {"mask_first_iou": first_overlap(masks, mask)}
 
     def _track(
         self,
@@ -222,6 +262,14 @@ def _frames(request: LiftRequest) -> NDArray[np.uint8]:
     return frames
 
 
+def _pixels(model: CameraModel, metric: DepthVideo, points: Float) -> Float:
+    """Where points (T, K, 3) of the first camera's frame lie (T, K, 2) [px] in each step."""
+    if metric.T_first_camera is None:
+        return model.project(points)
+    way = zip(se3.inverse(metric.T_first_camera), points, strict=True)
+    return np.stack([model.project(se3.apply(T_camera_first, p)) for T_camera_first, p in way])
+
+
 def _record(
     points: Float, seen: NDArray[np.int64], step: int, last: Float, count: int
 ) -> tuple[StepRecord, Float]:
@@ -252,4 +300,7 @@ def _record(
 def make_tapip3d(settings: FlowgenSettings) -> Tapip3dLifter:
     """Entry point of the `tapip3d` backend."""
     depth = load_backend("depth", settings.depth)(settings)
-    return Tapip3dLifter(depth, ModelClient(settings.tracks_url, "tapip3d", settings), settings)
+    tracks = ModelClient(settings.tracks_url, "tapip3d", settings)
+    masks = settings.masks
+    follower = None if masks == NO_MASKS else load_backend("masks", masks)(settings)
+    return Tapip3dLifter(depth, tracks, settings, follower)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from novaflow_core import se3
 from novaflow_core.camera import CameraModel
-from novaflow_core.errors import Code, ShapeError, TrackingError
+from novaflow_core.errors import Code, PlatformError, ShapeError, TrackingError
 from novaflow_core.flow import MotionKind, ObjectFlow
 from novaflow_core.video import Video
 from novaflow_flowgen.core.anchored_tracks import anchored_fit
@@ -48,6 +48,7 @@ from novaflow_flowgen.core.tracks import (
     crop_around,
     inside_image,
 )
+from novaflow_flowgen.core.video_masks import NO_MASKS
 
 Float = NDArray[np.float64]
 
@@ -374,9 +375,20 @@ def _seen(
 
 def make_klt(settings: object) -> PnpLifter:
     """Entry point of the `klt` backend."""
-    return PnpLifter(KltTracker, str(getattr(settings, "track_filter", MIN_SUPPORT)))
+    return _configured("klt", KltTracker, settings)
 
 
 def make_dis(settings: object) -> PnpLifter:
     """Entry point of the `dis` backend."""
-    return PnpLifter(DisTracker, str(getattr(settings, "track_filter", MIN_SUPPORT)))
+    return _configured("dis", DisTracker, settings)
+
+
+def _configured(name: str, make_tracker: Callable[[], PairTracker], settings: object) -> PnpLifter:
+    masks = str(getattr(settings, "masks", NO_MASKS))
+    if masks != NO_MASKS:
+        raise PlatformError(
+            Code.INVALID_SETTING,
+            f"masks is '{masks}', but tracks:={name} sees by itself what hides the object; allowed "
+            f"there: {NO_MASKS}",
+        )
+    return PnpLifter(make_tracker, str(getattr(settings, "track_filter", MIN_SUPPORT)))

@@ -8,6 +8,7 @@ from novaflow_core.settings import setting
 from novaflow_flowgen.core.depth_video import SCALE_IMAGE, SCALE_OBJECT
 from novaflow_flowgen.core.language_model import KeySettings
 from novaflow_flowgen.core.lift import ALL_VISIBLE, MIN_SUPPORT
+from novaflow_flowgen.core.video_masks import NO_MASKS
 from novaflow_flowgen.serving.client import ModelServerSettings
 
 ON_THREADS = "process"
@@ -108,6 +109,21 @@ class ModelLifterSettings(ModelServerSettings):
 
 
 @dataclass(frozen=True)
+class MaskSettings:
+    """Of following the target's pixels through a video; see each field's description."""
+
+    masks: str = setting(
+        NO_MASKS,
+        "for tracks:=tapip3d: backend of the stage masks, which says in each frame which tracks "
+        "are on the object; none: the tracker's word alone",
+    )
+    sam2_model: str = setting(
+        "facebook/sam2.1-hiera-large", "for masks:=sam2: id of SAM 2 on the hub, or a folder"
+    )
+    sam2_device: str = setting("cuda", "where it runs: cuda, cuda:1, ... or cpu")
+
+
+@dataclass(frozen=True)
 class RaySettings:
     """Of where candidates are made; see each field's description."""
 
@@ -126,7 +142,9 @@ class RaySettings:
 
 
 @dataclass(frozen=True)
-class FlowgenSettings(PromptSettings, VeoSettings, WanSettings, ModelLifterSettings, RaySettings):
+class FlowgenSettings(
+    PromptSettings, VeoSettings, WanSettings, ModelLifterSettings, MaskSettings, RaySettings
+):
     """See each field's description."""
 
     video: str = setting("storyboard", "backend that imagines the videos")
