@@ -3,6 +3,7 @@
 import contextlib
 import hashlib
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -34,9 +35,9 @@ DOMAIN = int(os.environ.get("NOVAFLOW_TEST_DOMAIN_FLOWGEN", "41"))
 class Client:
     """A node of the test that sends goals and listens to what viewers see."""
 
-    def __init__(self):
+    def __init__(self, domain):
         self.context = Context()
-        rclpy.init(context=self.context, domain_id=DOMAIN)
+        rclpy.init(context=self.context, domain_id=domain)
         self.node = Node("test_client", context=self.context)
         latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
         self.shown, self.markers, self.feedback = [], [], []
@@ -76,26 +77,33 @@ class Client:
         self.thread.join(5.0)
 
 
-@pytest.fixture(scope="module")
-def client(tmp_path_factory):
-    log = (tmp_path_factory.mktemp("flowgen") / "log").open("ab")
+@contextlib.contextmanager
+def running(domain, folder, **parameters):
+    """The node in a process of its own; gives a client of it."""
+    words = [word for k, v in parameters.items() for word in ("-p", f"{k}:={v}")]
     code = "from novaflow_flowgen.ros.flowgen_node import main; main()"
     process = subprocess.Popen(
-        [sys.executable, "-c", code],
-        stdout=log,
-        stderr=log,
-        env={**os.environ, "ROS_DOMAIN_ID": str(DOMAIN)},
-        start_new_session=True,
+        [sys.executable, "-c", code, "--ros-args", *words],
+        stdout=(folder / "log").open("ab"),
+        stderr=subprocess.STDOUT,
+        env={**os.environ, "ROS_DOMAIN_ID": str(domain)},
+        process_group=0,
     )
-    out = Client()
+    out = Client(domain)
     yield out
     process.terminate()
     try:
-        process.wait(5.0)
+        process.wait(20.0)
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
     out.close()
+
+
+@pytest.fixture(scope="module")
+def client(tmp_path_factory):
+    with running(DOMAIN, tmp_path_factory.mktemp("flowgen")) as out:
+        yield out
 
 
 def goal_for(folder: Path, candidates: int, instruction_seed=3):
@@ -157,3 +165,38 @@ def test_bad_goals_have_their_code(client, tmp_path):
     candidates = client.result(goal).candidates
     assert candidates[0].code != Code.OK
     assert candidates[0].flow.steps == 0
+
+
+def workers_of_ray():
+    """Process ids of tasks that make a candidate."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if (entry / "cmdline").read_bytes().startswith(b"ray::novaflow_candidate"):
+                found.append(int(entry.name))
+    return found
+
+
+@pytest.mark.timeout(300)
+def test_on_ray_the_candidates_are_the_same_though_a_worker_is_killed(client, tmp_path):
+    pytest.importorskip("ray", reason="Ray is not installed: ./novaflow setup --with ray")
+    wanted = client.result(goal_for(tmp_path / "process", 2)).candidates
+    with running(DOMAIN + 1, tmp_path, candidates_on="ray", workers=1) as on_ray:
+        future = on_ray.send(goal_for(tmp_path / "ray", 2)).get_result_async()
+        end = time.monotonic() + 60
+        while not (workers := workers_of_ray()) and time.monotonic() < end:
+            time.sleep(0.02)
+        os.kill(workers[0], signal.SIGKILL)
+        assert wait_for(future, 120.0)
+        result = future.result().result
+    assert (result.code, result.reason) == (Code.OK, "")
+    assert [c.video_sha256 for c in result.candidates] == [c.video_sha256 for c in wanted]
+    for ours, theirs in zip(result.candidates, wanted, strict=True):
+        assert ours.code == Code.OK, ours.reason
+        assert np.array_equal(flow_from_msg(ours.flow).points, flow_from_msg(theirs.flow).points)
+    lost = [v.value for c in result.candidates for v in c.stats if v.name == "workers_lost"]
+    assert sum(lost) >= 1
+    end = time.monotonic() + 20
+    while workers_of_ray() and time.monotonic() < end:
+        time.sleep(0.1)
+    assert not workers_of_ray()
