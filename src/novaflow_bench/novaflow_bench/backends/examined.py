@@ -12,6 +12,7 @@ from novaflow_core.errors import Code, NovaflowError
 from novaflow_core.scene import Scene
 from novaflow_core.video import Video
 from novaflow_flowgen.core.critic import Critic, Judgement
+from novaflow_flowgen.core.guiding import guided
 from novaflow_flowgen.core.lift import make_klt
 from novaflow_flowgen.core.protocols import LiftRequest
 from novaflow_flowgen.core.settings import FlowgenSettings
@@ -51,9 +52,10 @@ class Examiner:
                 grounding.target.description, PLANNING_FRAME,
             )  # fmt: skip
             result = self._lifter.lift(request, lambda _: None, lambda: False)
+            flow, stats = guided(result, self._scene, grounding)
         except NovaflowError as error:
             return FlowCandidate(name, scene_id, error.code, error.reason, None, uri, digest)
-        return FlowCandidate(name, scene_id, Code.OK, "", result.flow, uri, digest, result.stats)
+        return FlowCandidate(name, scene_id, Code.OK, "", flow, uri, digest, stats)
 
     def judge(self, candidates: Sequence[FlowCandidate]) -> list[Judgement]:
         """What the judge thinks of each of them."""

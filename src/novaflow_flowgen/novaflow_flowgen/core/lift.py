@@ -31,6 +31,7 @@ from novaflow_flowgen.core.lift_checks import (
 )
 from novaflow_flowgen.core.motion_filter import MotionFilter, bridge
 from novaflow_flowgen.core.object_template import MAX_TRACKS, ObjectTemplate, TemplateStore
+from novaflow_flowgen.core.path_smoothing import smooth_path
 from novaflow_flowgen.core.pose_fit import Alignment, PixelAligner
 from novaflow_flowgen.core.protocols import (
     LiftRequest,
@@ -77,6 +78,7 @@ class _Work:
     motions: list[Float] = field(default_factory=lambda: [np.eye(4)])
     records: list[StepRecord] = field(default_factory=list)
     faults: list[Fault] = field(default_factory=list)  # of the frames since it was last seen
+    known: list[Float | None] = field(default_factory=list)  # (6, 6) of the motions but the first
 
 
 @dataclass(frozen=True)
@@ -243,7 +245,9 @@ class PnpLifter:
             work.aligner.learn_background(found.small, aligned.warp)
             work.aligner.learn_scatter(aligned)
             work.seen.append(_seen(template, points[:, 2], here, aligned))
+            work.known.append(aligned.covariance)
         else:
+            work.known.append(None)
             work.seen.append(np.zeros(len(template.points), np.float32))
 
     def _see_again(self, work: _Work, found: Float) -> None:
@@ -268,10 +272,10 @@ class PnpLifter:
                 f"{self._limits.min_seeds} are needed",
                 stats,
             )
-        view = work.request.view
+        view, centre = work.request.view, work.template.points.mean(axis=0)
         path = [
             se3.apply(view.T_planning_camera @ motion, work.template.points[kept])
-            for motion in work.motions
+            for motion in smooth_path(work.motions, work.known, centre)
         ]
         flow = ObjectFlow(
             points=np.stack(path).astype(np.float32),

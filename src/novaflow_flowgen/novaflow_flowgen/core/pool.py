@@ -23,10 +23,9 @@ from novaflow_core.errors import Code, NovaflowError, PlatformError
 from novaflow_core.flow import ObjectFlow
 from novaflow_core.grounding import Grounding
 from novaflow_core.scene import Scene
-from novaflow_core.task import Motion
 from novaflow_core.video import Video
+from novaflow_flowgen.core.guiding import guided
 from novaflow_flowgen.core.hallucination import assign_spoils
-from novaflow_flowgen.core.jointed import jointed
 from novaflow_flowgen.core.lift import PnpLifter
 from novaflow_flowgen.core.prompting import Prompt, PromptExpander, TemplatePrompt
 from novaflow_flowgen.core.protocols import (
@@ -294,9 +293,7 @@ class CandidatePool:
                 lambda p: meter.at(index, _IMAGINE_SHARE + (1 - _IMAGINE_SHARE) * p),
                 should_stop,
             )
-        if pool.grounding.task.motion is not Motion.OPEN:
-            return result.flow, result.stats
-        return jointed(result.flow, result.stats)
+        return guided(result, pool.scene, pool.grounding)
 
     def _write_truth(self, pool: PoolRequest, request: VideoRequest, digest: str) -> None:
         """Write what a video shows for a harness, apart from everything that a judge can see."""
