@@ -27,7 +27,7 @@ Float = NDArray[np.float64]
 
 MAX_ACROSS_M = 0.008  # in the image it must end there: what is off there was imagined so
 MAX_ALONG_M = 0.04  # what lifting errs by behind a hand
-_MOVES_M = 0.04  # shorter ways have no last part
+_BEFORE_M = 0.02  # of a way at least, before its last part
 _ABOVE_RIM_M = 0.01  # what goes into an opening comes from so far above it
 _PRECISE = (Relation.IN, Relation.HANG)
 
@@ -45,6 +45,11 @@ class _End:
     pivot: Float
     place: Float
     legs: tuple[Float, ...]
+
+    @property
+    def length(self) -> float:
+        """Of the legs [m]."""
+        return float(sum(np.linalg.norm(leg) for leg in self.legs))
 
 
 def settled(
@@ -76,8 +81,9 @@ def settled(
     along = float(off @ ray)
     across = float(np.linalg.norm(off - along * ray))
     told = stats | {"goal_along_m": along, "goal_across_m": across}
-    moved = float(np.linalg.norm(path[-1] - path[0]))
-    if abs(along) > MAX_ALONG_M or across > MAX_ACROSS_M or moved < _MOVES_M:
+    if abs(along) > MAX_ALONG_M or across > MAX_ACROSS_M:
+        return flow, told
+    if float(np.linalg.norm(path[-1] - path[0])) <= end.length + _BEFORE_M:
         return flow, told
     change = _lead(poses, path, end) @ se3.inverse(poses)
     points = [se3.apply(T, p) for T, p in zip(change, flow.points, strict=True)]
@@ -108,8 +114,7 @@ def _into(stage: Stage, goal: Goal) -> tuple[Float, ...]:
 
 def _lead(poses: Float, path: Float, end: _End) -> Float:
     """Poses (T, 4, 4): on the legs at last, and until then its own path (T, 3), led there."""
-    legs = np.array(end.legs).reshape(-1, 3)
-    length = float(np.linalg.norm(legs, axis=1).sum())
+    legs, length = np.array(end.legs).reshape(-1, 3), end.length
     left = np.linalg.norm(path - path[-1], axis=1)  # from the end, as the video shows it
     first = min(int(np.flatnonzero(left > length)[-1]) + 1, len(path) - 1)
     # What is seen of a thing that disappears in another is noisy; it goes one way.
