@@ -104,7 +104,7 @@ majority that agrees with itself, none right. No graph and no robot. Ctrl-C ends
 command goes on where it stopped, and pools of videos that were judged before are not made again:
 delete DIR/pools after changing the code.
 
-  --tasks NAMES     simulated ones (default: all; none: real views only)
+  --tasks NAMES     simulated ones (default: all; without a name: real views only)
   --seeds A:B       half-open range (default: 1000:1006)
   --views DIR       annotated RGB-D views (default: ../shared/data/real_rgbd, where it is)
   --instructions N  of each view, at most (default: 1)
