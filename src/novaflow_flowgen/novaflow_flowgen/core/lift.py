@@ -272,10 +272,12 @@ class PnpLifter:
                 f"{self._limits.min_seeds} are needed",
                 stats,
             )
-        view, centre = work.request.view, work.template.points.mean(axis=0)
+        view, motions = work.request.view, work.motions
+        if any(known is None for known in work.known):
+            motions = smooth_path(motions, work.known, work.template.points.mean(axis=0))
         path = [
             se3.apply(view.T_planning_camera @ motion, work.template.points[kept])
-            for motion in smooth_path(work.motions, work.known, centre)
+            for motion in motions
         ]
         flow = ObjectFlow(
             points=np.stack(path).astype(np.float32),
