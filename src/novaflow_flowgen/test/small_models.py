@@ -14,7 +14,8 @@ from ray_scene import MODEL, camera_pose, render
 
 from novaflow_core import se3
 from novaflow_flowgen.core.tracks import KltTracker
-from novaflow_flowgen.serving.server import InputError, ModelServer
+from novaflow_flowgen.serving.errors import InputError
+from novaflow_flowgen.serving.server import ModelServer
 
 UNIT = 2.3  # metres in one unit of the depth model
 

@@ -1,10 +1,16 @@
-"""Reference server of the contract: any function from arrays to arrays becomes a model server.
+r"""Reference server of the contract: any function from arrays to arrays becomes a model server.
 
     python -m novaflow_flowgen.serving.server --model megasam=my_package.my_module:infer
+    python -m novaflow_flowgen.serving.server --option moge.device=cuda:1 \
+        --model moge=novaflow_flowgen.serving.models.moge:make_moge
 
-It needs NumPy and the standard library alone, so that it runs in a model's own environment, with
-this package's source folder on PYTHONPATH. A model is asked by one caller at a time. Without a
-token in NOVAFLOW_MODEL_TOKEN it listens on loopback only.
+A function whose name begins with `make_` is a factory: it is called once, before anyone is served,
+with the model's options as keywords, and returns the model. Any other function is the model.
+
+It needs NumPy and the standard library alone, so that it runs in a model's own environment
+(Python 3.10 and later), with this package's source folder on PYTHONPATH. A model is asked by one
+caller at a time; who hung up before his turn is passed over. Without a token in
+NOVAFLOW_MODEL_TOKEN it listens on loopback only.
 """
 
 from __future__ import annotations
@@ -15,15 +21,18 @@ import importlib
 import ipaddress
 import json
 import os
+import signal
+import socket
 import sys
 import threading
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 from numpy.typing import NDArray
 
+from novaflow_flowgen.serving import caller
 from novaflow_flowgen.serving.contract import (
     ARRAYS_TYPE,
     DEFAULT_LIMIT_BYTES,
@@ -33,15 +42,14 @@ from novaflow_flowgen.serving.contract import (
     pack,
     unpack,
 )
+from novaflow_flowgen.serving.errors import CallerLeftError, InputError, SetupError
+from novaflow_flowgen.serving.options import fit_options, read_option
 
 Model = Callable[[dict[str, NDArray[Any]]], Mapping[str, NDArray[Any]]]
 TOKEN_VARIABLE = "NOVAFLOW_MODEL_TOKEN"
 DEFAULT_PORT = 8470
+FACTORY_PREFIX = "make_"
 _DRAIN_BYTES = 1 << 20
-
-
-class InputError(Exception):
-    """Raised by a model whose input is not what it takes; the caller reads the reason."""
 
 
 class ModelServer(ThreadingHTTPServer):
@@ -119,9 +127,14 @@ class _Handler(BaseHTTPRequestHandler):
         self._has_read = True
         try:
             arrays = unpack(body, self.server.limit_bytes)
-            with self.server.turns[name]:
+            with self.server.turns[name], caller.watched(self._has_caller_left):
+                if self._has_caller_left():
+                    raise CallerLeftError
                 answer = self.server.models[name](arrays)
             packed = pack(answer)
+        except CallerLeftError:
+            self.log_message("%s: the caller left before the answer", name)
+            self.close_connection = True
         except (PayloadError, InputError) as error:
             self._refuse(422, "INPUT", str(error))
         except Exception as error:
@@ -130,6 +143,15 @@ class _Handler(BaseHTTPRequestHandler):
             self._refuse(500, "MODEL_FAILED", f"{type(error).__name__}: {error}")
         else:
             self._send(200, ARRAYS_TYPE, packed)
+
+    def _has_caller_left(self) -> bool:
+        try:
+            # Nothing to read is a caller who waits; the end of the stream is one who left.
+            return not self.connection.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return False
+        except OSError:
+            return True
 
     def _is_known_caller(self) -> bool:
         sent = self.headers.get("Authorization", "")
@@ -167,19 +189,41 @@ def _is_loopback(host: str) -> bool:
         return False
 
 
-def load_model(words: str) -> tuple[str, Model]:
-    """Read `name=module:function`.
+def load_model(words: str, options: Mapping[str, str] | None = None) -> tuple[str, Model]:
+    """Read `name=module:function`, and call the function if it is a factory.
+
+    Args:
+        words: What to serve, and as what.
+        options: For the factory, by name.
 
     Raises:
-        ValueError: If it is not of that form.
+        ValueError: If it is not of that form, or the options are not the factory's.
         ImportError: If there is no such module.
         AttributeError: If the module has no such function.
+        SetupError: If the factory's model cannot run here.
     """
     name, _, target = words.partition("=")
     module, _, function = target.partition(":")
     if not (name and module and function):
         raise ValueError(f"'{words}' is not of the form name=module:function")
-    return name, getattr(importlib.import_module(module), function)
+    found = getattr(importlib.import_module(module), function)
+    if function.startswith(FACTORY_PREFIX):
+        return name, found(**fit_options(name, found, options or {}))
+    if options:
+        raise ValueError(f"'{name}' takes no options: {function} is no factory ({FACTORY_PREFIX}…)")
+    return name, found
+
+
+def load_models(models: Sequence[str], options: Sequence[str]) -> dict[str, Model]:
+    """Load all models, each with its own options; see `load_model` and `read_option`."""
+    given: dict[str, dict[str, str]] = {}
+    for words in options:
+        model, name, value = read_option(words)
+        given.setdefault(model, {})[name] = value
+    strangers = set(given) - {words.partition("=")[0] for words in models}
+    if strangers:
+        raise ValueError(f"options for what is not served: {', '.join(sorted(strangers))}")
+    return dict(load_model(words, given.get(words.partition("=")[0])) for words in models)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -187,19 +231,26 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="Serve models to NovaFlow.")
     parser.add_argument(
         "--model", action="append", required=True, metavar="NAME=MODULE:FUNCTION",
-        help="a function from a dict of arrays to a dict of arrays; may be given several times",
+        help="a function from a dict of arrays to a dict of arrays, or its factory (make_...); "
+        "may be given several times",
+    )  # fmt: skip
+    parser.add_argument(
+        "--option", action="append", default=[], metavar="MODEL.NAME=VALUE",
+        help="keyword argument of a model's factory; may be given several times",
     )  # fmt: skip
     parser.add_argument("--host", default="127.0.0.1", help="default: loopback")
     parser.add_argument("--port", type=int, default=DEFAULT_PORT, help=f"default: {DEFAULT_PORT}")
     chosen = parser.parse_args(arguments)
     sys.path.insert(0, os.getcwd())
     try:
-        models = dict(load_model(words) for words in chosen.model)
+        models = load_models(chosen.model, chosen.option)
         token = os.environ.get(TOKEN_VARIABLE, "").strip()
         server = ModelServer(models, chosen.host, chosen.port, token)
-    except (ValueError, ImportError, AttributeError, OSError) as error:
+    except (ValueError, ImportError, AttributeError, OSError, SetupError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    # So that what a model started and wrote is cleared away at the end of the process.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     print(f"serving {', '.join(sorted(models))} at {server.url}", flush=True)
     try:
         server.serve_forever()

@@ -17,9 +17,10 @@ import pytest
 from small_models import Served
 
 from novaflow_core.errors import Code, PlatformError, TrackingError
-from novaflow_flowgen.serving import contract
+from novaflow_flowgen.serving import caller, contract
 from novaflow_flowgen.serving.client import ModelClient, ModelServerSettings
-from novaflow_flowgen.serving.server import ModelServer, load_model
+from novaflow_flowgen.serving.options import fit_options, read_option
+from novaflow_flowgen.serving.server import ModelServer, load_model, load_models
 
 QUICK = {"model_backoff_s": 0.01, "model_timeout_s": 20.0}
 
@@ -215,3 +216,128 @@ def test_it_serves_from_the_command_line(tmp_path):
     )
     assert failed.returncode == 2
     assert "error: No module named 'nowhere'" in failed.stderr
+
+
+OWN_MODEL = """
+from novaflow_flowgen.serving.errors import InputError, SetupError
+
+made = []
+
+
+def make_adder(*, by, factor=1.0, times=1):
+    if by == "nothing":
+        raise SetupError("no adder: install one")
+    made.append(by)
+
+    def add(arrays):
+        if "x" not in arrays:
+            raise InputError(f"no x, after {len(made)} times")
+        return {"y": (arrays["x"] + int(by)) * factor * times}
+
+    return add
+"""
+
+
+def test_a_factory_is_called_once_with_its_options(tmp_path):
+    (tmp_path / "mine.py").write_text(OWN_MODEL)
+    command = [
+        sys.executable, "-m", "novaflow_flowgen.serving.server", "--port", "0",
+        "--model", "m=mine:make_adder", "--option", "m.factor=2", "--option", "m.times=3",
+    ]  # fmt: skip
+    with subprocess.Popen(
+        [*command, "--option", "m.by=5"], cwd=tmp_path, stdout=subprocess.PIPE, text=True
+    ) as process:
+        try:
+            url = process.stdout.readline().split()[-1]
+            for _ in range(2):
+                np.testing.assert_array_equal(ask(url, model="m")["y"], [30, 36, 42])
+            # The model's own word, and its code: the server's classes are the model's, too.
+            error = refusal(url, {"z": np.zeros(1)}, model="m")
+            assert error.code == Code.MODEL_REJECTED
+            assert "no x, after 1 times" in error.reason
+        finally:
+            process.terminate()
+        assert process.wait() == 0
+    for option, words in (
+        ("m.by=nothing", "error: no adder: install one"),
+        ("m.factor=1", "error: 'm' needs --option m.by=..."),
+        ("n.by=1", "error: options for what is not served: n"),
+    ):
+        failed = subprocess.run(
+            [*command, "--option", option],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert failed.returncode == 2
+        assert words in failed.stderr
+
+
+def test_options_are_of_their_defaults_type():
+    def factory(*, path, share=0.5, count=3, name="x"):
+        """Has four options."""
+
+    given = {"path": "1", "share": "2", "count": "4", "name": "5"}
+    assert fit_options("m", factory, given) == {"path": "1", "share": 2.0, "count": 4, "name": "5"}
+    assert isinstance(fit_options("m", factory, given)["share"], float)
+    for wrong, words in (
+        ({"count": "4.5"}, "no int"),
+        ({"other": "1"}, "path, share, count, name"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            fit_options("m", factory, {"path": "1", **wrong})
+
+
+@pytest.mark.parametrize("words", ["m.x", "m=1", ".x=1", "m.=1", ""])
+def test_an_option_that_is_not_named_rightly_is_refused(words):
+    with pytest.raises(ValueError, match=r"model\.name=value"):
+        read_option(words)
+    assert read_option("m.x=a=b.c") == ("m", "x", "a=b.c")
+
+
+def test_a_plain_function_takes_no_options():
+    with pytest.raises(ValueError, match="takes no options"):
+        load_models(["m=small_models:track"], ["m.x=1"])
+
+
+def test_who_hung_up_before_his_turn_is_passed_over(served):
+    begun, free, seen = threading.Event(), threading.Event(), []
+
+    def slow(arrays):
+        seen.append(int(arrays["x"]))
+        begun.set()
+        free.wait(20.0)
+        return arrays
+
+    server = served({"double": slow})
+    first = threading.Thread(target=ask, args=(server.url, {"x": np.array(1)}))
+    first.start()
+    assert begun.wait(20.0)
+    assert refusal(
+        server.url, {"x": np.array(2)}, model_timeout_s=0.3, model_retries=0
+    ).code == Code.MODEL_TIMEOUT  # fmt: skip
+    free.set()
+    first.join()
+    assert ask(server.url, {"x": np.array(3)})["x"] == 3
+    assert seen == [1, 3]
+
+
+def test_a_model_can_ask_whether_its_caller_left(served):
+    left = []
+
+    def patient(arrays):
+        end = time.monotonic() + 10.0
+        assert not caller.has_left()
+        while time.monotonic() < end and not caller.has_left():
+            time.sleep(0.02)
+        left.append(caller.has_left())
+        return arrays
+
+    server = served({"double": patient})
+    refusal(server.url, model_timeout_s=0.3, model_retries=0)
+    end = time.monotonic() + 10.0
+    while not left and time.monotonic() < end:
+        time.sleep(0.02)
+    assert left == [True]
+    assert not caller.has_left()
