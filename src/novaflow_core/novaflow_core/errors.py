@@ -185,6 +185,18 @@ class NovaflowError(Exception):
         self.reason = reason
         self.evidence: dict[str, object] = dict(evidence or {})
 
+    def __reduce__(self) -> tuple[object, ...]:
+        """Cross between the processes of a pool, whose result would otherwise break it."""
+        return _restored, (type(self), self.args, self.__dict__)
+
+
+def _restored(
+    kind: type[NovaflowError], args: tuple[object, ...], state: dict[str, object]
+) -> NovaflowError:
+    error = kind.__new__(kind, *args)
+    error.__dict__.update(state)
+    return error
+
 
 class PerceptionError(NovaflowError):
     """Raised by capture, parsing, grounding and tracking of the live object (codes 100..199)."""

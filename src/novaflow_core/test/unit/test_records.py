@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import numpy as np
 import pytest
 
@@ -98,6 +100,16 @@ def test_an_error_says_its_code_and_keeps_evidence() -> None:
     error = NovaflowError(Code.NO_CAMERA, "no image for 2.0 s", {"topic": "/x"})
     assert str(error) == "NO_CAMERA (120): no image for 2.0 s"
     assert error.evidence == {"topic": "/x"}
+
+
+def test_an_error_comes_back_from_another_process() -> None:
+    """A pool hands it over so; what cannot be made again breaks the whole pool."""
+    error = copy.copy(PlatformError(Code.NO_CAMERA, "no image for 2.0 s", {"topic": "/x"}))
+    assert type(error) is PlatformError
+    assert (error.code, error.reason, error.evidence) == (
+        Code.NO_CAMERA, "no image for 2.0 s", {"topic": "/x"},
+    )  # fmt: skip
+    assert str(error) == "NO_CAMERA (120): no image for 2.0 s"
 
 
 def test_an_unknown_backend_is_named_with_those_that_exist() -> None:
