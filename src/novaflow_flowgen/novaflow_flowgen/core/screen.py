@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from novaflow_core.camera import CameraModel
-from novaflow_core.errors import Code, NovaflowError, SelectionError, TrackingError
+from novaflow_core.errors import Code, NovaflowError, TrackingError, VideoError
 from novaflow_core.flow import ObjectFlow
 from novaflow_core.grounding import Grounding
 from novaflow_core.kabsch import fit_rigid
@@ -75,7 +75,7 @@ class CoarseScreen:
 
         Raises:
             TrackingError: As of the lifter, with its code and the frame.
-            SelectionError: NO_VALID_CANDIDATE when it ends far from what the instruction says.
+            VideoError: VIDEO_GOAL_MISSED when it ends far from what the instruction says.
             PlatformError: CANCELLED.
         """
         for stride in STRIDES:
@@ -90,8 +90,8 @@ class CoarseScreen:
             return
         found = self._judge.check(_end(flow))
         if found.error_m > GOAL_ERROR_M:
-            raise SelectionError(
-                Code.NO_VALID_CANDIDATE,
+            raise VideoError(
+                Code.VIDEO_GOAL_MISSED,
                 f"the video ends far from the goal, in frame {video.steps}: {found.reason}",
                 {"goal_error_m": found.error_m},
             )

@@ -70,7 +70,7 @@ def test_every_kind_of_hallucination_is_rejected_with_a_code_and_a_frame(table, 
     assert said is not None
     assert said.code in {
         Code.TRACKS_TOO_FEW, Code.LIFT_LOW_INLIERS, Code.LIFT_DIVERGED, Code.LIFT_UNCERTAIN,
-        Code.NO_VALID_CANDIDATE,
+        Code.VIDEO_GOAL_MISSED,
     }  # fmt: skip
     assert "frame" in said.reason or "camera" in said.reason
     assert drawn <= 21
@@ -94,7 +94,7 @@ def test_a_film_that_no_storyboard_made_is_looked_at_as_well(table):
     screen.check(Film((-0.1, 0.24, 0.016)), lambda: False)
     with pytest.raises(NovaflowError) as error:
         screen.check(Film((0.15, 0.0, 0.05)), lambda: False)
-    assert error.value.code is Code.NO_VALID_CANDIDATE
+    assert error.value.code is Code.VIDEO_GOAL_MISSED
     with pytest.raises(PlatformError) as error:
         screen.check(Film((0.15, 0.0, 0.05)), lambda: True)
     assert error.value.code is Code.CANCELLED
