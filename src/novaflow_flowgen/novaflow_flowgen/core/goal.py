@@ -47,6 +47,8 @@ class Goal:
         legs: Last straight pieces (3,) of `shift`, in order [m]: how it goes onto what it hangs on.
         varies: Whether the distance is a default that candidates vary, and nothing else of it.
         turns_last: It is carried as it stands, and turned where it goes; then it rests.
+        sinks_m: How far its bottom ends below the rim of what it goes into; None where it goes into
+            nothing.
     """
 
     pivot: Float
@@ -58,6 +60,7 @@ class Goal:
     legs: tuple[Float, ...] = ()
     varies: bool = False
     turns_last: bool = False
+    sinks_m: float | None = None
 
 
 @dataclass(frozen=True)
@@ -213,6 +216,7 @@ def _to_relation(
     points = stage.points(reference)
     bottom = 0.0 if foot.bottom_m < _STANDS_M else foot.bottom_m
     centre, end_bottom, turn = other.centre, 0.0, 0.0
+    sinks = None
     over_top = other.top_m
     if relation is Relation.ON:
         end_bottom = _surface_height(stage, points, other, foot)
@@ -220,6 +224,7 @@ def _to_relation(
         floor = _floor_height(stage, points, other)
         target_height = foot.top_m - bottom
         end_bottom = max(floor, other.top_m + _GRIP_ALLOWANCE_M - target_height, 0.0)
+        sinks = float(other.top_m - end_bottom - _RELEASE_GAP_M)
         if not foot.is_round and not other.is_round:
             turn = _align(foot.yaw_rad, other.yaw_rad)
     elif relation is Relation.OVER:
@@ -242,6 +247,7 @@ def _to_relation(
         turn * up,
         clearance_m=float(lift),
         straight_down=relation in (Relation.ON, Relation.IN),
+        sinks_m=sinks,
     )
 
 

@@ -21,7 +21,7 @@ from novaflow_core.grounding import Grounding
 from novaflow_core.kabsch import fit_sequence
 from novaflow_core.scene import Scene
 from novaflow_core.task import Relation
-from novaflow_flowgen.core.goal import Goal, Stage, plan_goal
+from novaflow_flowgen.core.goal import Stage, plan_goal
 
 Float = NDArray[np.float64]
 
@@ -70,9 +70,12 @@ def settled(
     Raises:
         TrackingError: POSE_SUPPORT_TOO_SMALL when the flow's points do not fix its poses.
     """
-    end = _end(Stage(scene, grounding))
-    if end is None:
+    if grounding.task.relation not in _PRECISE or not grounding.references:
         return flow, stats
+    try:
+        end = _end(Stage(scene, grounding))
+    except NovaflowError:
+        return flow, stats | {"goal_told": 0.0}  # the judge says what is wrong with it
     poses = fit_sequence(flow).poses
     path = poses[:, :3, :3] @ end.pivot + poses[:, :3, 3]
     off = end.place - path[-1]
@@ -80,7 +83,7 @@ def settled(
     ray /= np.linalg.norm(ray)
     along = float(off @ ray)
     across = float(np.linalg.norm(off - along * ray))
-    told = stats | {"goal_along_m": along, "goal_across_m": across}
+    told = stats | {"goal_told": 1.0, "goal_along_m": along, "goal_across_m": across}
     if abs(along) > MAX_ALONG_M or across > MAX_ACROSS_M:
         return flow, told
     if float(np.linalg.norm(path[-1] - path[0])) <= end.length + _BEFORE_M:
@@ -90,26 +93,13 @@ def settled(
     return replace(flow, points=np.stack(points).astype(np.float32)), told
 
 
-def _end(stage: Stage) -> _End | None:
-    """Where the target goes; None where that is not told precisely."""
-    grounding = stage.grounding
-    if grounding.task.relation not in _PRECISE or not grounding.references:
-        return None
-    try:
-        goal = plan_goal(stage, grounding.target)
-        legs = _into(stage, goal) if grounding.task.relation is Relation.IN else goal.legs
-    except NovaflowError:
-        return None  # the judge says what is wrong with it
+def _end(stage: Stage) -> _End:
+    """Where the target goes, and how; errors as of `plan_goal`."""
+    goal = plan_goal(stage, stage.grounding.target)
+    legs = goal.legs
+    if goal.sinks_m is not None and goal.sinks_m > -_ABOVE_RIM_M:  # straight down
+        legs = (-(goal.sinks_m + _ABOVE_RIM_M) * stage.support.normal,)
     return _End(goal.pivot, goal.pivot + goal.shift, legs)
-
-
-def _into(stage: Stage, goal: Goal) -> tuple[Float, ...]:
-    """Straight down from above the rim of what it goes into."""
-    target, reference = stage.grounding.target, stage.grounding.references[0]
-    up = stage.support.normal
-    bottom = max(stage.footprint(target).bottom_m, 0.0) + float(goal.shift @ up)
-    depth = stage.footprint(reference).top_m + _ABOVE_RIM_M - bottom
-    return (-depth * up,) if depth > 0 else ()
 
 
 def _lead(poses: Float, path: Float, end: _End) -> Float:

@@ -122,3 +122,24 @@ def test_places_that_forgive_and_things_that_do_not_move_are_left_alone(cell, no
     assert settled(noisy, {"a": 1.0}, scene, on) == (noisy, {"a": 1.0})
     still = replace(noisy, points=np.repeat(noisy.points[:1], STEPS, axis=0))
     assert settled(still, {}, scene, grounding)[0] is still
+
+
+def test_it_is_said_when_the_scene_does_not_tell_where_it_goes(cell, noisy):
+    """Nothing of the socket has depth, so nobody knows where its hole is."""
+    scene, grounding, *_ = cell
+    depth = scene.main.depth.copy()
+    depth[grounding.mask(grounding.references[0])] = np.nan
+    blind = replace(scene, views=(replace(scene.main, depth=depth),))
+    flow, stats = settled(noisy, {"share_kept": 1.0}, blind, grounding)
+    assert flow is noisy
+    assert stats == {"share_kept": 1.0, "goal_told": 0.0}
+    assert settled(noisy, {}, scene, grounding)[1]["goal_told"] == 1.0
+
+
+def test_what_goes_in_sinks_below_the_rim_by_what_the_goal_says(cell):
+    scene, grounding, goal, _ = cell
+    foot = Stage(scene, grounding).footprint(grounding.target)
+    bottom = max(foot.bottom_m, 0.0) + goal.shift @ TABLE.normal
+    assert goal.sinks_m == pytest.approx(RIM_M - bottom, abs=0.004)
+    on = replace(grounding, task=task(Relation.ON))
+    assert plan_goal(Stage(scene, on), grounding.target).sinks_m is None
