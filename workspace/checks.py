@@ -16,6 +16,7 @@ CODE = ["src", "launch", "workspace", "benchmarks"]
 WHOLE = [  # for mypy, besides every core/
     "src/novaflow_core/novaflow_core",
     "src/novaflow_trajopt/novaflow_trajopt",
+    "src/novaflow_lifting/novaflow_lifting",
     "src/novaflow_flowgen/novaflow_flowgen/serving",
 ]
 LOOPBACK_ONLY = ROOT / "workspace" / "loopback_only"  # its sitecustomize refuses other machines

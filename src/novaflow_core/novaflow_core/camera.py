@@ -71,4 +71,7 @@ class CameraModel:
         """Project optical points (*P, 3) [m] to pixels (*P, 2); NaN at or behind the camera."""
         p = np.asarray(points, float)
         z = np.where(p[..., 2] > 1e-6, p[..., 2], np.nan)
-        return np.stack([p[..., 0] / z * self.fx + self.cx, p[..., 1] / z * self.fy + self.cy], -1)
+        out: NDArray[np.float64] = p[..., :2] / z[..., None]
+        out *= (self.fx, self.fy)
+        out += (self.cx, self.cy)
+        return out

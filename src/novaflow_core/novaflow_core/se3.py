@@ -10,6 +10,8 @@ from numpy.typing import ArrayLike, NDArray
 
 Matrix = NDArray[np.float64]
 
+_HALF_TURN = 1e-2  # twice the sine of angles that are taken to be near half a turn
+
 
 def from_rt(rotation: ArrayLike, translation: ArrayLike) -> Matrix:
     """Build transforms (*B, 4, 4) from rotations (*B, 3, 3) and translations (*B, 3) [m]."""
@@ -40,18 +42,32 @@ def apply(transform: ArrayLike, points: ArrayLike) -> Matrix:
 def exp_so3(rotation_vector: ArrayLike) -> Matrix:
     """Rotation matrices (*B, 3, 3) of rotation vectors (*B, 3) [rad] (Rodrigues' formula)."""
     w = np.asarray(rotation_vector, float)
-    angle = np.linalg.norm(w, axis=-1)[..., None, None]
+    half = np.sqrt(np.einsum("...i,...i->...", w, w))[..., None, None] / (2 * np.pi)
     k = hat(w)
-    small = angle < 1e-8
-    safe = np.where(small, 1.0, angle)
-    a = np.where(small, 1.0 - angle**2 / 6, np.sin(safe) / safe)
-    b = np.where(small, 0.5 - angle**2 / 24, (1 - np.cos(safe)) / safe**2)
-    out: Matrix = np.eye(3) + a * k + b * (k @ k)
+    # sin(x) / x and (1 - cos(x)) / x^2, which need no care where x is small in this form.
+    out: Matrix = np.eye(3) + np.sinc(2 * half) * k + 0.5 * np.sinc(half) ** 2 * (k @ k)
     return out
 
 
 def log_so3(rotation: ArrayLike) -> Matrix:
     """Rotation vectors (*B, 3) [rad], of length at most pi, of rotation matrices (*B, 3, 3)."""
+    m = np.asarray(rotation, float)
+    # Twice the sine of the angle, along the axis. Near half a turn it says nothing of the axis.
+    twice = np.empty(m.shape[:-1])
+    twice[..., 0] = m[..., 2, 1] - m[..., 1, 2]
+    twice[..., 1] = m[..., 0, 2] - m[..., 2, 0]
+    twice[..., 2] = m[..., 1, 0] - m[..., 0, 1]
+    sine = np.sqrt(np.einsum("...i,...i->...", twice, twice))
+    cosine = m[..., 0, 0] + m[..., 1, 1] + m[..., 2, 2] - 1.0
+    if np.any((sine < _HALF_TURN) & (cosine < 0)):
+        return _log_by_quaternion(m)
+    none = sine < 1e-9
+    scale = np.where(none, 0.5, np.arctan2(sine, cosine) / np.where(none, 1.0, sine))
+    return np.asarray(scale[..., None] * twice)
+
+
+def _log_by_quaternion(rotation: Matrix) -> Matrix:
+    """As `log_so3`, for any angle."""
     q = quaternion_xyzw(rotation)
     q = np.where(q[..., 3:] < 0, -q, q)
     s = np.linalg.norm(q[..., :3], axis=-1, keepdims=True)

@@ -6,12 +6,14 @@ another depth pulls the pose away little by little. These start from the first f
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 from numpy.typing import NDArray
 
 from novaflow_core import se3
 from novaflow_flowgen.core.pose_fit import PixelAligner
-from novaflow_flowgen.core.track_fit import TrackFit, fit_tracks
+from novaflow_flowgen.core.track_fit import TrackFit, fit_tracks, stretch_of
 from novaflow_flowgen.core.tracks import Gray, KltTracker
 
 Float = NDArray[np.float64]
@@ -22,13 +24,29 @@ _TRACKER = KltTracker(levels=1)  # the drawing is a few pixels off
 _FRONT_M = 0.01  # a point this far behind the drawn surface is hidden by it
 
 
+class Anchored(NamedTuple):
+    """What tracks from the first frame say.
+
+    Attributes:
+        fit: The pose that they agree on; None where they do not, or there are too few.
+        stretch: How much the object has surely changed its shape, see `stretch_of`; NaN where there
+            are too few tracks.
+    """
+
+    fit: TrackFit | None
+    stretch: float
+
+
+_NOTHING = Anchored(None, float("nan"))
+
+
 def anchored_fit(
     aligner: PixelAligner,
     points: Float,
     frame: Gray,
     expected: Float,
     seed: int,
-) -> TrackFit | None:
+) -> Anchored:
     """Fit a pose to tracks from the first frame.
 
     Args:
@@ -39,11 +57,11 @@ def anchored_fit(
         seed: Of the fit's sampling.
 
     Returns:
-        None where the object is not in the picture, or its tracks do not agree.
+        The fit and the object's change of shape; nothing where it is not in the picture.
     """
     look = aligner.look(frame, expected)
     if look is None:
-        return None
+        return _NOTHING
     u0, v0, u1, v1 = look.warp.roi
     corner = np.array([u0, v0])
     moved = se3.apply(expected, points)
@@ -53,12 +71,16 @@ def anchored_fit(
     at = np.rint(pixels).astype(int)
     front = moved[:, 2] < look.warp.depth[at[:, 1], at[:, 0]] + _FRONT_M
     if np.count_nonzero(front) < _LEAST:
-        return None
+        return _NOTHING
     points, pixels = points[front], pixels[front]
     there, ok = _TRACKER.track(look.expected, look.now, pixels, pixels)
     if np.count_nonzero(ok) < _LEAST:
-        return None
-    fit = fit_tracks(points[ok], there[ok] + corner, aligner.model, expected, seed)
-    if fit is None or fit.inliers.mean() < _AGREE:
-        return None
-    return fit
+        return _NOTHING
+    points, there = points[ok], there[ok] + corner
+    fit = fit_tracks(points, there, aligner.model, expected, seed)
+    # A stretched object's tracks may agree on no pose.
+    near = fit.T_camera_motion if fit is not None else expected
+    stretch = stretch_of(points, there, aligner.model, near)
+    if fit is not None and fit.inliers.mean() < _AGREE:
+        fit = None
+    return Anchored(fit, stretch)

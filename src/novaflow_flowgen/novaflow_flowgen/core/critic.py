@@ -254,6 +254,13 @@ class Critic:
             f"its size changes by {100 * change:.0f} % "
             f"({100 * limits.scale_change_max:.0f} % allowed)",
         )  # fmt: skip
+        stretch, most = case.candidate.stats.get("stretch", float("nan")), limits.stretch_max
+        yield Gate(
+            "stretch", stretch, most, not stretch > most,
+            f"it gets longer along one axis by {100 * max(stretch, 0.0):.0f} % at least "
+            f"({100 * most:.0f} % allowed)"
+            if np.isfinite(stretch) else "its change of shape was not measured",
+        )  # fmt: skip
 
     def _still_camera(self, case: _Case) -> Iterator[Gate]:
         moved = case.candidate.stats.get("background_motion_px", float("nan"))

@@ -130,6 +130,12 @@ class SelectorSettings(KeySettings):
     scale_change_max: float = setting(
         0.1, "change of the target's size, as a share", low=0.0, high=1.0
     )
+    stretch_max: float = setting(
+        0.02,
+        "how much longer than wide the target may surely get in the image, as a share",
+        low=0.0,
+        high=1.0,
+    )
     seen_share_min: float = setting(
         0.25,
         "points that must be seen in every step that shows any, as a share",

@@ -92,6 +92,7 @@ class _Found:
     usable: int
     points: Float  # (P, 3) that were tracked, in the first frame
     pixels: Float  # (P, 2) where they were tracked to
+    stretch: float  # by which it has surely changed its shape; NaN where that is not known
 
     def record(
         self, motion: Float, here: Float, last: Float, before: Float, model: CameraModel
@@ -116,6 +117,7 @@ class _Found:
             step_m=float(np.linalg.norm(moved, axis=1).max()),
             turn_rad=float(se3.rotation_angle(motion[:3, :3] @ last[:3, :3].T)),
             depth_m=float(here[:, 2].mean()),
+            stretch=self.stretch,
         )
 
 
@@ -182,10 +184,10 @@ class PnpLifter:
         model, template = work.request.view.model, work.template
         tracked = template.points[template.tracked]
         last = work.motions[-1]
-        before = model.project(se3.apply(last, tracked))
-        after = model.project(se3.apply(expected, tracked))
+        here = se3.apply(last, tracked)
+        before, after = model.project(here), model.project(se3.apply(expected, tracked))
         usable = inside_image(before, model) & inside_image(after, model)
-        usable &= ~_hidden(last, work, tracked, before)
+        usable &= ~_hidden(work, here, before)
         usable = _uncovered(usable, work.seen[-1][template.tracked])
         crop = crop_around(np.concatenate([before[usable], after[usable]]), model)
         offset = np.array([crop[1].start, crop[0].start], float)
@@ -200,17 +202,20 @@ class PnpLifter:
         fit = None if work.faults else fit_tracks(points, pixels, model, last, seed=step)
         small = template.alignment.scaled(frame)
         near = fit.T_camera_motion if fit is not None else expected
-        free = tracked[~_hidden(near, work, tracked, model.project(se3.apply(near, tracked)))]
+        here = se3.apply(near, tracked)
+        free = tracked[~_hidden(work, here, model.project(here))]
         anchored = anchored_fit(work.aligner, free, small, near, step)
-        if anchored is not None:
-            fit = anchored
+        if anchored.fit is not None:
+            fit = anchored.fit
             points, pixels = fit.first, template.alignment.whole(fit.pixels)
         starts = [fit.T_camera_motion] if fit is not None else [expected, last]
         aligned = _best([work.aligner.align(small, start, fit) for start in starts])
         motion = starts[0]
         if aligned is not None and aligned.correlation > _TRUSTED_CORRELATION:
             motion = aligned.T_camera_motion
-        return _Found(frame, small, motion, aligned, int(usable.sum()), points, pixels)
+        return _Found(
+            frame, small, motion, aligned, int(usable.sum()), points, pixels, anchored.stretch
+        )
 
     def _weigh(self, work: _Work, step: int, found: _Found) -> None:
         """Believe what a frame says, or pass over it; too much of that ends the lift."""
@@ -219,7 +224,9 @@ class PnpLifter:
         points = se3.apply(motion, template.points)
         work.records.append(found.record(motion, points, last, work.points, model))
         fault = work.guard.step_fault(work.records)
-        near = aligned is not None and work.course.near(found.motion, aligned.covariance)
+        near = False
+        if aligned is not None and (fault is not None or work.faults):
+            near = work.course.near(found.motion, aligned.covariance)
         if fault is None and work.faults and not (near and _sure(aligned)):
             fault = work.faults[0]  # it is not surely seen again, where it was going
         if fault is None:
@@ -343,13 +350,12 @@ def _sure(aligned: Alignment | None) -> bool:
     return aligned is not None and aligned.correlation > _SURE_CORRELATION
 
 
-def _hidden(motion: Float, work: _Work, points: Float, pixels: Float) -> NDArray[np.bool_]:
-    """Whether points (P, 3) lie behind what the first frame saw at their pixels (P, 2)."""
+def _hidden(work: _Work, points: Float, pixels: Float) -> NDArray[np.bool_]:
+    """Whether points (P, 3), at pixels (P, 2), lie behind what the first frame saw there."""
     out = np.zeros(len(pixels), bool)
     inside = inside_image(pixels, work.request.view.model)
-    at = np.rint(pixels[inside]).astype(int)
-    depth = se3.apply(motion, points[inside])[:, 2]
-    out[inside] = depth > work.template.depth_behind[at[:, 1], at[:, 0]] + 0.01
+    u, v = np.rint(pixels[inside]).astype(int).T
+    out[inside] = points[inside, 2] > work.template.depth_behind[v, u] + 0.01
     return out
 
 

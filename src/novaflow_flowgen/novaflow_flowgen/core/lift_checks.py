@@ -10,6 +10,8 @@ import numpy as np
 from novaflow_core.camera import CameraModel
 from novaflow_core.errors import Code, TrackingError
 
+_LASTS = 3  # looks that a change of shape lasts; what hides the object may mislead one
+
 
 @dataclass(frozen=True)
 class LiftLimits:
@@ -61,6 +63,7 @@ class StepRecord:
         step_m: Largest motion of a point since the last frame.
         turn_rad: Rotation since the last frame.
         depth_m: Mean distance from the camera along its axis.
+        stretch: How much longer than wide, in the image, it has surely become; NaN when unknown.
     """
 
     usable: int
@@ -73,6 +76,7 @@ class StepRecord:
     step_m: float
     turn_rad: float
     depth_m: float
+    stretch: float = float("nan")
 
     @property
     def inlier_ratio(self) -> float:
@@ -97,7 +101,15 @@ def summarise(records: list[StepRecord], background_px: float) -> dict[str, floa
         "turn_max_rad": max(r.turn_rad for r in records),
         "background_motion_px": background_px,
         "depth_end_m": records[-1].depth_m,
+        "stretch": _lasting([r.stretch for r in records]),
     }
+
+
+def _lasting(values: list[float]) -> float:
+    """Largest of what is reached in a few looks in a row; NaN when there are fewer."""
+    known = [value for value in values if np.isfinite(value)]
+    runs = [known[i : i + _LASTS] for i in range(len(known) - _LASTS + 1)]
+    return max((min(run) for run in runs), default=float("nan"))
 
 
 class Fault(NamedTuple):

@@ -7,6 +7,7 @@ going.
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -18,6 +19,7 @@ _ACCELERATION_M = 0.008  # standard deviation of the change of velocity, per fra
 _TURN_RAD = 0.06
 _GATE = 22.5  # squared distance (6 degrees of freedom) beyond which 1 in 1000 true poses lies
 _LEAST_M, _LEAST_RAD = 1e-3, 5e-3  # what a pose is known to at best
+_FLOOR = np.diag([_LEAST_M**2] * 3 + [_LEAST_RAD**2] * 3)
 _POSE, _RATE = slice(0, 6), slice(6, 12)
 
 
@@ -53,7 +55,7 @@ class MotionFilter:
     def predict(self) -> Float:
         """Go on by one look; returns the motion (4, 4) that is expected."""
         self._at = self._at + self._rate[:3]
-        self._rotation = se3.exp_so3(self._rate[3:]) @ self._rotation
+        self._rotation = cv2.Rodrigues(self._rate[3:])[0] @ self._rotation
         self._covariance = self._advance @ self._covariance @ self._advance.T + self._noise
         return self.motion
 
@@ -68,13 +70,13 @@ class MotionFilter:
         gain = np.linalg.solve(spread, self._covariance[_POSE]).T
         change = gain @ self._off(motion)
         self._at = self._at + change[:3]
-        self._rotation = se3.exp_so3(change[3:6]) @ self._rotation
+        self._rotation = cv2.Rodrigues(change[3:6])[0] @ self._rotation
         self._rate = self._rate + change[_RATE]
         kept = self._covariance - gain @ self._covariance[_POSE]
         self._covariance = 0.5 * (kept + kept.T)
 
     def _off(self, motion: Float) -> Float:
-        turn = se3.log_so3(motion[:3, :3] @ self._rotation.T)
+        turn = cv2.Rodrigues(motion[:3, :3] @ self._rotation.T)[0].ravel()
         return np.concatenate([se3.apply(motion, self._centre) - self._at, turn])
 
 
@@ -102,4 +104,4 @@ def bridge(motions: list[Float], centre: Float, found: Float) -> list[Float]:
 
 
 def _floored(covariance: Float) -> Float:
-    return covariance + np.diag([_LEAST_M**2] * 3 + [_LEAST_RAD**2] * 3)
+    return covariance + _FLOOR

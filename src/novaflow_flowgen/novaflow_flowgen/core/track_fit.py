@@ -1,20 +1,20 @@
-"""Pose of a rigid object from 2D tracks and first-frame depth."""
+"""Pose of a rigid object from 2D tracks and first-frame depth, and whether it stays as it was."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+import novaflow_lifting
 from novaflow_core import se3
 from novaflow_core.camera import CameraModel
 
 Float = NDArray[np.float64]
 
 INLIER_PX = 2.0
+_SURE = 2.0  # standard deviations below which a change of shape is not surely one
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class TrackFit:
 def fit_tracks(
     points: Float, pixels: Float, model: CameraModel, guess: Float, seed: int = 0
 ) -> TrackFit | None:
-    """PnP with RANSAC and a last Levenberg-Marquardt step over the inliers.
+    """Find the pose that most tracks agree with.
 
     Args:
         points: (P, 3) [m], optical frame of the first image.
@@ -51,25 +51,29 @@ def fit_tracks(
     Returns:
         None when too few points agree.
     """
-    if len(points) < 6:
+    if len(points) < novaflow_lifting.LEAST:
         return None
-    cv2.setRNGSeed(seed)
-    rotation: Any
-    translation: Any
-    rotation, translation = cv2.Rodrigues(guess[:3, :3])[0], guess[:3, 3:].copy()
-    ok, rotation, translation, index = cv2.solvePnPRansac(
-        points, pixels, model.matrix, None, rvec=rotation, tvec=translation, useExtrinsicGuess=True,
-        iterationsCount=120, reprojectionError=INLIER_PX, flags=cv2.SOLVEPNP_ITERATIVE,
-    )  # fmt: skip
-    if not ok or index is None or len(index) < 6:
+    found = novaflow_lifting.fit(points, pixels, model, guess, inlier_px=INLIER_PX, seed=seed)
+    if found is None:
         return None
-    used = index.ravel()
-    rotation, translation = cv2.solvePnPRefineLM(
-        points[used], pixels[used], model.matrix, None, rotation, translation
-    )
-    motion = se3.from_rt(cv2.Rodrigues(rotation)[0], translation.ravel())
-    error = np.linalg.norm(model.project(se3.apply(motion, points)) - pixels, axis=1)
-    inliers = error < INLIER_PX
-    if inliers.sum() < 6:
-        return None
+    motion, inliers = found
     return TrackFit(motion, inliers, se3.apply(motion, points), points, pixels)
+
+
+def stretch_of(points: Float, pixels: Float, model: CameraModel, motion: Float) -> float:
+    """How much longer an object has surely become along one axis of the image than across it.
+
+    Args:
+        points: (P, 3) [m] of the object, optical frame of the first image.
+        pixels: (P, 2) where they are now, drawn from the first frame [px].
+        model: Intrinsics.
+        motion: (4, 4) about where it is.
+
+    Returns:
+        As a share; at or below 0 where tracks do not tell that it changed, NaN where there are too
+        few.
+    """
+    if len(points) < novaflow_lifting.LEAST:
+        return float("nan")
+    strain = novaflow_lifting.strain(points, pixels, model, motion)
+    return float("nan") if strain is None else strain.amount - _SURE * strain.std

@@ -88,6 +88,32 @@ def test_no_accepted_flow_is_far_off_and_clean_ones_are_accepted(films, name, mo
     )
 
 
+@pytest.mark.parametrize("move", ["across", "turned"])
+def test_a_thing_that_stays_as_it_is_is_not_taken_for_stretched(films, move):
+    scene, grounding, film = films[move, 1]
+    for harm in HARM.values():
+        assert lift("klt", scene, grounding, degrade(film, **harm)).stats["stretch"] < 0.01
+
+
+@pytest.mark.parametrize("longer", [0.85, 1.12])
+def test_a_thing_that_gets_longer_on_its_way_is_noticed(films, longer):
+    """What is lifted is one rigid motion, so that nothing else would show it."""
+    scene, grounding, film = films["across", 1]
+    target = grounding.mask(grounding.target).astype(np.uint8)
+    empty = render_motion([Item((0.03, 0.03, 0.04), (-0.15, -0.12), seed=5)], np.eye(4)[None])
+    middle = np.nonzero(target)[1].mean()
+    frames = [film.frames[0]]
+    for share in np.linspace(0, 1, 41)[1:]:
+        factor = 1 + share * (longer - 1)
+        shape = np.array([[factor, 0.0, (1 - factor) * middle + 40 * share], [0.0, 1.0, 0.0]])
+        size = target.shape[::-1]
+        moved = cv2.warpAffine(film.frames[0], shape, size, flags=cv2.INTER_CUBIC)
+        there = cv2.warpAffine(target, shape, size, flags=cv2.INTER_NEAREST)
+        frames.append(np.where(there[..., None] > 0, moved, empty.frames[0]))
+    result = lift("klt", scene, grounding, Video(np.stack(frames), 16.0))
+    assert 0.03 < result.stats["stretch"] < 0.15
+
+
 @pytest.mark.parametrize("name", LOCAL)
 def test_a_textureless_round_thing_is_refused(name):
     items = [Item(**{**CAN, "contrast": 0.0})]

@@ -135,6 +135,14 @@ def test_growing_and_melting(bench: Bench) -> None:
     assert "rigidity_m" in bench.failed_gates(bench.candidate("a", carry(GOAL), flow=melted))
 
 
+def test_a_thing_that_gets_longer(bench: Bench) -> None:
+    """Its flow is rigid, as lifted: only what the lifter saw of the pixels tells."""
+    longer = bench.candidate("a", carry(GOAL), stats={"stretch": 0.04})
+    assert bench.failed_gates(longer) == ["stretch"]
+    for told in ({}, {"stretch": 0.01}, {"stretch": -0.03}, {"stretch": float("nan")}):
+        assert not bench.failed_gates(bench.candidate("a", carry(GOAL), stats=told))
+
+
 def test_wrong_object_moves(bench: Bench) -> None:
     other = bench.grounding.objects[2]
     points = bench.grounding.points(bench.scene, other)[::5]

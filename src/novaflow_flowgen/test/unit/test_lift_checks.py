@@ -6,10 +6,11 @@ import pytest
 
 from novaflow_core.camera import CameraModel
 from novaflow_core.errors import Code, TrackingError
-from novaflow_flowgen.core.lift_checks import LiftGuard, LiftLimits, StepRecord
+from novaflow_flowgen.core.lift_checks import LiftGuard, LiftLimits, StepRecord, summarise
 
 MODEL = CameraModel(640, 480, 500.0, 500.0, 319.5, 239.5)
 GOOD = StepRecord(100, 100, 90, 0.3, 0.98, 0.95, 0.002, 0.01, 0.02, 0.7)
+NAN = float("nan")
 HIDDEN = replace(GOOD, seen_share=0.6, point_std_m=0.007)
 
 
@@ -34,3 +35,19 @@ def test_what_is_seen_whole_must_be_known_better():
 def test_even_hidden_there_is_a_limit():
     with pytest.raises(TrackingError, match=r"frame 3 of 5 .* 9.0 mm only; 8.0 mm"):
         checked([GOOD, replace(HIDDEN, point_std_m=0.009), GOOD, GOOD])
+
+
+@pytest.mark.parametrize(
+    ("seen", "told"),
+    [
+        ([0.0, 0.3, 0.3, 0.0, 0.3], 0.0),  # what hides it may mislead one look or two
+        ([0.0, 0.1, 0.2, 0.3, 0.0], 0.1),
+        ([0.2, NAN, 0.2, NAN, 0.2], 0.2),
+        ([-0.1, -0.2, -0.1, -0.3], -0.2),
+        ([0.2, 0.2, NAN], NAN),
+        ([NAN] * 5, NAN),
+    ],
+)
+def test_a_change_of_shape_counts_when_it_lasts(seen, told):
+    stats = summarise([replace(GOOD, stretch=value) for value in seen], 0.0)
+    assert stats["stretch"] == pytest.approx(told, nan_ok=True)
