@@ -35,6 +35,7 @@ setup(
         "novaflow.tracks": [
             "klt = novaflow_flowgen.core.lift:make_klt",
             "dis = novaflow_flowgen.core.lift:make_dis",
+            "ray_plane = novaflow_flowgen.core.ray_plane:make_ray_plane",
             "tapip3d = novaflow_flowgen.backends.tapip3d:make_tapip3d",
         ],
         "novaflow.depth": [
