@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+import novaflow_lifting
 from novaflow_core import se3
 from novaflow_core.camera import CameraModel
 from novaflow_core.errors import Code, PlatformError, ShapeError, TrackingError
@@ -403,4 +404,5 @@ def _configured(name: str, make_tracker: Callable[[], PairTracker], settings: ob
             f"masks is '{masks}', but tracks:={name} sees by itself what hides the object; allowed "
             f"there: {NO_MASKS}",
         )
+    novaflow_lifting.library.load()  # what is not built is told now, not by each candidate
     return PnpLifter(make_tracker, str(getattr(settings, "track_filter", MIN_SUPPORT)))

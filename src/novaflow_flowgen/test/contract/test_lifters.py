@@ -13,6 +13,7 @@ from ray_scene import (
     rigid_motion,
 )
 
+import novaflow_lifting
 from novaflow_core.errors import Code, PlatformError, TrackingError
 from novaflow_core.registry import backend_names, load_backend
 from novaflow_core.video import Video
@@ -218,6 +219,18 @@ def test_what_is_hidden_for_long_or_to_the_end_is_refused(films, frames):
     scene, grounding, film = films["across", 1]
     with pytest.raises(TrackingError, match=f"frame {frames.start + 1} of 41"):
         lift("klt", scene, grounding, hidden(film, frames))
+
+
+@pytest.mark.parametrize("name", LOCAL)
+def test_a_kernel_that_is_not_built_is_told_before_anything_is_lifted(name, monkeypatch, tmp_path):
+    monkeypatch.setenv("NOVAFLOW_LIFTING_LIBRARY", str(tmp_path / "nothing.so"))
+    novaflow_lifting.library.load.cache_clear()
+    try:
+        with pytest.raises(PlatformError, match=r"\./novaflow setup") as told:
+            load_backend("tracks", name)(FlowgenSettings())
+    finally:
+        novaflow_lifting.library.load.cache_clear()
+    assert told.value.code is Code.UNAVAILABLE
 
 
 def test_films_read_in_order_and_from_memory_give_the_same_flow(films):
