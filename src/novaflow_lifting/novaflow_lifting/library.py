@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import ctypes
-import os
 from ctypes import POINTER, c_double, c_int32, c_uint32, c_void_p
 from functools import cache
 from pathlib import Path
 
 from novaflow_core.errors import Code, PlatformError
+from novaflow_core.kernel_library import load_kernel
 
 VERSION = 1
-FILE = "libnovaflow_lifting.so"
-OVERRIDE = "NOVAFLOW_LIFTING_LIBRARY"  # another build of the library, e.g. with sanitizers
 
 OK, BAD_VALUE, NOT_FINITE, NO_MEMORY, NO_POSE = range(5)
 
@@ -38,22 +36,7 @@ def load() -> ctypes.CDLL:
     Raises:
         PlatformError: UNAVAILABLE, naming the command that builds it.
     """
-    path = Path(os.environ.get(OVERRIDE) or Path(__file__).with_name(FILE))
-    fix = (
-        "build it with `./novaflow setup`, or `colcon build --packages-select novaflow_lifting` "
-        "in a ROS 2 workspace"
-    )
-    try:
-        library = ctypes.CDLL(str(path))
-    except OSError as error:
-        raise PlatformError(
-            Code.UNAVAILABLE, f"the lifting kernel cannot be loaded ({error}); {fix}"
-        ) from error
-    found = library.novaflow_lifting_version()
-    if found != VERSION:
-        raise PlatformError(
-            Code.UNAVAILABLE, f"{path} has interface version {found}, wanted is {VERSION}; {fix}"
-        )
+    library = load_kernel("novaflow_lifting", Path(__file__).parent, VERSION, "lifting")
     library.novaflow_lifting_fit.argtypes = (
         POINTER(TrackTable), c_void_p, c_double, c_uint32, c_void_p, c_void_p,
     )  # fmt: skip

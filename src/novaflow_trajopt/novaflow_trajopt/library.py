@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import ctypes
-import os
 from ctypes import POINTER, byref, c_char_p, c_double, c_int32, c_int64, c_void_p
 from functools import cache
 from pathlib import Path
 
 from novaflow_core.errors import Code, ExecutionError, NovaflowError, PlatformError
+from novaflow_core.kernel_library import load_kernel
 
 VERSION = 1
 MAX_JOINTS = 16
-FILE = "libnovaflow_trajopt.so"
-OVERRIDE = "NOVAFLOW_TRAJOPT_LIBRARY"  # another build of the library, e.g. with sanitizers
 
 
 class ArmTable(ctypes.Structure):
@@ -111,23 +109,9 @@ def load() -> ctypes.CDLL:
     Raises:
         PlatformError: UNAVAILABLE, naming the command that builds it.
     """
-    path = Path(os.environ.get(OVERRIDE) or Path(__file__).with_name(FILE))
-    fix = (
-        "build it with `./novaflow setup`, or `colcon build --packages-select novaflow_trajopt` "
-        "in a ROS 2 workspace"
+    library = load_kernel(
+        "novaflow_trajopt", Path(__file__).parent, VERSION, "trajectory optimisation"
     )
-    try:
-        library = ctypes.CDLL(str(path))
-    except OSError as error:
-        raise PlatformError(
-            Code.UNAVAILABLE,
-            f"the trajectory optimisation kernel cannot be loaded ({error}); {fix}",
-        ) from error
-    found = library.novaflow_trajopt_version()
-    if found != VERSION:
-        raise PlatformError(
-            Code.UNAVAILABLE, f"{path} has interface version {found}, wanted is {VERSION}; {fix}"
-        )
     library.novaflow_trajopt_target.restype = c_char_p
     library.novaflow_trajopt_target.argtypes = (POINTER(c_int32),)
     library.novaflow_trajopt_use_target.argtypes = (c_char_p,)

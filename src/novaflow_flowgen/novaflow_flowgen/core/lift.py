@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 import novaflow_lifting
 from novaflow_core import se3
 from novaflow_core.camera import CameraModel
-from novaflow_core.errors import Code, PlatformError, ShapeError, TrackingError
+from novaflow_core.errors import Code, ShapeError, TrackingError
 from novaflow_core.flow import MotionKind, ObjectFlow
 from novaflow_core.video import Video
 from novaflow_flowgen.core.anchored_tracks import anchored_fit
@@ -50,7 +50,7 @@ from novaflow_flowgen.core.tracks import (
     crop_around,
     inside_image,
 )
-from novaflow_flowgen.core.video_masks import NO_MASKS
+from novaflow_flowgen.core.video_masks import refuse_masks
 
 Float = NDArray[np.float64]
 
@@ -397,12 +397,6 @@ def make_dis(settings: object) -> PnpLifter:
 
 
 def _configured(name: str, make_tracker: Callable[[], PairTracker], settings: object) -> PnpLifter:
-    masks = str(getattr(settings, "masks", NO_MASKS))
-    if masks != NO_MASKS:
-        raise PlatformError(
-            Code.INVALID_SETTING,
-            f"masks is '{masks}', but tracks:={name} sees by itself what hides the object; allowed "
-            f"there: {NO_MASKS}",
-        )
+    refuse_masks(settings, name, "sees by itself what hides the object")
     novaflow_lifting.library.load()  # what is not built is told now, not by each candidate
     return PnpLifter(make_tracker, str(getattr(settings, "track_filter", MIN_SUPPORT)))

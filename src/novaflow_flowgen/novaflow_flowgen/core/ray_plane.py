@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from novaflow_core.camera import CameraModel
-from novaflow_core.errors import Code, PlatformError, ShapeError, TrackingError
+from novaflow_core.errors import Code, ShapeError, TrackingError
 from novaflow_core.flow import MotionKind, ObjectFlow
 from novaflow_core.scene import Plane, RgbdView
 from novaflow_core.video import Video
@@ -32,7 +32,7 @@ from novaflow_flowgen.core.protocols import (
     check_stop,
 )
 from novaflow_flowgen.core.tracks import Gray, KltTracker, inside_image
-from novaflow_flowgen.core.video_masks import NO_MASKS
+from novaflow_flowgen.core.video_masks import refuse_masks
 from novaflow_flowgen.core.warp import smooth_depth
 
 Float = NDArray[np.float64]
@@ -248,13 +248,7 @@ def make_ray_plane(settings: object) -> RayPlaneLifter:
     Raises:
         PlatformError: INVALID_SETTING where masks are asked for: it sees by colour.
     """
-    masks = str(getattr(settings, "masks", NO_MASKS))
-    if masks != NO_MASKS:
-        raise PlatformError(
-            Code.INVALID_SETTING,
-            f"masks is '{masks}', but tracks:=ray_plane tells the object by its colour; allowed "
-            f"there: {NO_MASKS}",
-        )
+    refuse_masks(settings, "ray_plane", "tells the object by its colour")
     return RayPlaneLifter(str(getattr(settings, "track_filter", MIN_SUPPORT)))
 
 

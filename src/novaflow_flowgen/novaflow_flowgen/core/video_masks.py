@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from novaflow_core.errors import Code, TrackingError
+from novaflow_core.errors import Code, PlatformError, TrackingError
 from novaflow_flowgen.core.protocols import OnProgress, ShouldStop
 
 Masks = NDArray[np.bool_]
@@ -38,6 +38,20 @@ class VideoMasks(Protocol):
         between frames.
         """
         ...
+
+
+def refuse_masks(settings: object, tracks: str, why: str) -> None:
+    """Refuse masks where the lifter has no use for them.
+
+    Raises:
+        PlatformError: INVALID_SETTING.
+    """
+    masks = str(getattr(settings, "masks", NO_MASKS))
+    if masks != NO_MASKS:
+        raise PlatformError(
+            Code.INVALID_SETTING,
+            f"masks is '{masks}', but tracks:={tracks} {why}; allowed there: {NO_MASKS}",
+        )
 
 
 def first_overlap(masks: Masks, mask: Masks) -> float:

@@ -41,6 +41,15 @@ def lift(film, video, should_stop=lambda: False, settings=None, progress=None):
     return lifter.lift(request, report, should_stop)
 
 
+def behind_a_bar(film, video, step):
+    """Frames in which a bar hides the rope's middle from a step on, and the bar's row."""
+    frames = video.frames.copy()
+    _, _, mask = film.look(0)
+    v = int(np.nonzero(mask)[0].mean())
+    frames[step:, v - 20 : v + 20] = (150, 120, 110)
+    return frames, v
+
+
 @pytest.mark.parametrize("way", list(WAYS))
 @pytest.mark.parametrize("harm", [{}, {"noise": 6.0}, {"jpeg": 50, "dim": 0.15}])
 def test_each_bit_of_rope_goes_where_it_is_seen_to_go(films, way, harm):
@@ -79,10 +88,7 @@ def test_a_rope_without_any_pattern_is_refused_or_right(films):
 
 def test_what_a_hand_hides_is_not_followed_and_the_rest_is(films):
     film, video = films["bent"]
-    frames = video.frames.copy()
-    _, _, mask = film.look(0)
-    v = int(np.nonzero(mask)[0].mean())
-    frames[12:, v - 20 : v + 20] = (150, 120, 110)
+    frames, v = behind_a_bar(film, video, 12)
     result = lift(film, Video(frames, 16.0))
     flow = result.flow
     assert 0.4 < result.stats["share_kept"] < 0.97
@@ -144,10 +150,7 @@ def test_masks_are_not_for_it():
 
 def test_all_visible_keeps_fewer_points(films):
     film, video = films["bent"]
-    frames = video.frames.copy()
-    _, _, mask = film.look(0)
-    v = int(np.nonzero(mask)[0].mean())
-    frames[30:, v - 20 : v + 20] = (150, 120, 110)
+    frames, _ = behind_a_bar(film, video, 30)
     most, all_seen = (
         lift(film, Video(frames, 16.0), settings=FlowgenSettings(track_filter=kind)).flow
         for kind in ("min_support", "all_visible")
