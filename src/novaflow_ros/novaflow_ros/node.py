@@ -26,6 +26,7 @@ from novaflow_core import settings as schema
 from novaflow_core.errors import NovaflowError
 from novaflow_core.settings import SettingInfo
 from novaflow_msgs.msg import Heartbeat
+from novaflow_ros.executors import MultiThreadedExecutor, SingleThreadedExecutor
 
 HEARTBEAT_TOPIC = "/novaflow/heartbeat"
 HEARTBEAT_PERIOD_S = 0.1
@@ -178,11 +179,11 @@ def _make_executor(threads: int) -> rclpy.executors.Executor:
     Python costs a node that hears 100 messages a second a tenth of a core.
     """
     if threads > 1:
-        return rclpy.executors.MultiThreadedExecutor(num_threads=threads)
+        return MultiThreadedExecutor(num_threads=threads)
     try:
         from rclpy.experimental.events_executor import EventsExecutor
     except ImportError:  # before Kilted
-        return rclpy.executors.SingleThreadedExecutor()
+        return SingleThreadedExecutor()
     return EventsExecutor()
 
 

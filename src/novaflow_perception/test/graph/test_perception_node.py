@@ -27,6 +27,7 @@ from novaflow_core.errors import Code
 from novaflow_msgs.msg import CollisionScene
 from novaflow_msgs.srv import CaptureScene, GroundInstruction, ObserveOutcome
 from novaflow_ros import conversions
+from novaflow_ros.executors import SingleThreadedExecutor
 
 pytestmark = [pytest.mark.graph, pytest.mark.slow]
 DOMAIN = int(os.environ.get("NOVAFLOW_TEST_DOMAIN", 31 + os.getpid() % 8))
@@ -53,7 +54,7 @@ class Bench:
         rclpy.init(context=self._context, domain_id=DOMAIN)
         self.node = rclpy.create_node("bench", context=self._context)
         self._clients = {}
-        self._executor = rclpy.executors.SingleThreadedExecutor(context=self._context)
+        self._executor = SingleThreadedExecutor(context=self._context)
         self._executor.add_node(self.node)
         self._thread = threading.Thread(target=self._spin)
         self._thread.start()
@@ -79,7 +80,6 @@ class Bench:
         return (self._folder / f"{name}.log").read_text()
 
     def call(self, kind, name, request, timeout_s=30.0):
-        # Kept: rclpy may raise in spin() what is destroyed beside it.
         if name not in self._clients:
             self._clients[name] = self.node.create_client(kind, name)
         client = self._clients[name]

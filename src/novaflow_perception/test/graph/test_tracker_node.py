@@ -23,6 +23,7 @@ from novaflow_msgs.srv import TrackObject
 from novaflow_perception.ros.tracker_node import COLOR_TOPIC, DEPTH_TOPIC, TrackerNode
 from novaflow_ros import conversions
 from novaflow_ros.actions import call_service
+from novaflow_ros.executors import MultiThreadedExecutor
 
 pytestmark = [pytest.mark.graph, pytest.mark.slow]
 DOMAIN = int(os.environ.get("NOVAFLOW_TEST_DOMAIN", 51 + os.getpid() % 4))
@@ -38,7 +39,7 @@ class Bench:
         rclpy.init(context=self._context, domain_id=DOMAIN)
         self.tracker = TrackerNode(context=self._context)
         self.node = rclpy.create_node("bench", context=self._context)
-        self._executor = rclpy.executors.MultiThreadedExecutor(4, context=self._context)
+        self._executor = MultiThreadedExecutor(4, context=self._context)
         for node in (self.tracker, self.node):
             self._executor.add_node(node)
         self.tracker.trigger_configure()
