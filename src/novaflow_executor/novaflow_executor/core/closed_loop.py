@@ -315,7 +315,8 @@ class ClosedLoop:
             if error.code != Code.APPROACH_NOT_FOUND:
                 raise
             return False  # what it was to be lifted for decides then
-        self._runner.run(up)
+        blindly = StrayLimits(math.inf, math.inf)  # what caught is not where the hand has it
+        self._runner.run(up, self._watch_held(course, blindly))
         return True
 
     def _settle(self, course: _Course) -> None:
@@ -418,7 +419,7 @@ class ClosedLoop:
     def _watch(self, expected: Callable[[float], Array | None]) -> StrayWatch:
         return StrayWatch(self._sight, expected, self._middle, self._clock_s, self._limits.stray)
 
-    def _watch_held(self, course: _Course) -> StrayWatch:
+    def _watch_held(self, course: _Course, limits: StrayLimits | None = None) -> StrayWatch:
         """The same for what the gripper takes along."""
         self._carries += 1
         return StrayWatch(
@@ -426,7 +427,7 @@ class ClosedLoop:
             self._held(course),
             self._middle,
             self._clock_s,
-            self._limits.stray,
+            limits or self._limits.stray,
             self._carries,
         )
 

@@ -147,6 +147,9 @@ def test_a_block_that_caught_on_the_rim_is_lifted_off_and_let_down_again(case, m
     assert_placed(case)
     assert "lift off" in case.sent
     assert "lifted off" in [c.why for c in loop.corrections]
+    # Who looks is told of the way up as well.
+    held = [name for name in case.sent if name in ("carry", "place", "lift off")]
+    assert len({carry for _, _, carry in case.hints}) == len(held)
 
 
 def test_what_cannot_be_lifted_off_is_let_go_where_it_is(case, monkeypatch):

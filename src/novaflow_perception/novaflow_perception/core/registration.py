@@ -233,8 +233,39 @@ def candidates(
     starts = [guess, *(motion for _, motion in found[:_STARTS])]
     leant = [pose for lean in leans_rad for pose in _leant(few, starts[1], lean, new, support)]
     ranked = sorted(also, key=lambda motion: -fit_of(few, motion, new).closeness)
-    refined = [_refine(more, start, new) for start in [*starts, *leant, *ranked[:_ALSO]]]
+    refined = [aligned(more, start, new) for start in [*starts, *leant, *ranked[:_ALSO]]]
     return [(motion, fit_of(model, motion, new)) for motion in [*refined, *starts]]
+
+
+def aligned(model: ObjectModel, start: Float, new: NewView) -> Float:
+    """Align a motion (4, 4) with a view, point to plane, with projective correspondences."""
+    motion = start
+    for i in range(_REFINE_STEPS):
+        points = se3.apply(motion, model.points)
+        surface, normal = new.surface(points)
+        _, _, colour = new.look(points)
+        gap = np.linalg.norm(surface - points, axis=1)
+        gate = np.interp(i, [0, _REFINE_STEPS - 1], [0.03, 0.008])
+        with np.errstate(invalid="ignore"):
+            used = (gap < gate) & np.isfinite(normal).all(axis=1)
+        used &= _same(colour, model.colours)
+        used &= model.facing(motion, new.view.T_planning_camera[:3, 3])
+        if used.sum() < 30:
+            return motion
+        p, n = points[used], normal[used]
+        centre = p.mean(axis=0)
+        design = np.hstack([np.cross(p - centre, n), n])
+        error = np.einsum("kd,kd->k", surface[used] - p, n)
+        weight = 1.0 / np.maximum(abs(error), 0.002)
+        normal_matrix = design.T @ (weight[:, None] * design)
+        # What the surface does not fix (a cup's yaw, a plate's place) stays as it was.
+        damping = 0.02 * np.trace(normal_matrix) / 6 * np.diag([0.003] * 3 + [1.0] * 3)
+        twist = np.linalg.solve(normal_matrix + damping, design.T @ (weight * error))
+        spin = se3.exp_so3(twist[:3])
+        motion = se3.from_rt(spin, centre + twist[3:] - spin @ centre) @ motion
+        if np.linalg.norm(twist[3:]) < 5e-5 and np.linalg.norm(twist[:3]) < 5e-4 and i > 8:
+            break
+    return motion
 
 
 def _leant(
@@ -299,34 +330,3 @@ def _same(seen: NDArray[np.uint8] | Float, colours: Float) -> Mask:
     """Which colours (K, 3) are alike but for shading."""
     difference = seen - colours
     return np.asarray(np.einsum("kd,kd->k", difference, difference) < _COLOUR**2)
-
-
-def _refine(model: ObjectModel, start: Float, new: NewView) -> Float:
-    """Point-to-plane alignment with projective correspondences."""
-    motion = start
-    for i in range(_REFINE_STEPS):
-        points = se3.apply(motion, model.points)
-        surface, normal = new.surface(points)
-        _, _, colour = new.look(points)
-        gap = np.linalg.norm(surface - points, axis=1)
-        gate = np.interp(i, [0, _REFINE_STEPS - 1], [0.03, 0.008])
-        with np.errstate(invalid="ignore"):
-            used = (gap < gate) & np.isfinite(normal).all(axis=1)
-        used &= _same(colour, model.colours)
-        used &= model.facing(motion, new.view.T_planning_camera[:3, 3])
-        if used.sum() < 30:
-            return motion
-        p, n = points[used], normal[used]
-        centre = p.mean(axis=0)
-        design = np.hstack([np.cross(p - centre, n), n])
-        error = np.einsum("kd,kd->k", surface[used] - p, n)
-        weight = 1.0 / np.maximum(abs(error), 0.002)
-        normal_matrix = design.T @ (weight[:, None] * design)
-        # What the surface does not fix (a cup's yaw, a plate's place) stays as it was.
-        damping = 0.02 * np.trace(normal_matrix) / 6 * np.diag([0.003] * 3 + [1.0] * 3)
-        twist = np.linalg.solve(normal_matrix + damping, design.T @ (weight * error))
-        spin = se3.exp_so3(twist[:3])
-        motion = se3.from_rt(spin, centre + twist[3:] - spin @ centre) @ motion
-        if np.linalg.norm(twist[3:]) < 5e-5 and np.linalg.norm(twist[:3]) < 5e-4 and i > 8:
-            break
-    return motion

@@ -4,12 +4,14 @@ Pixels are followed by pyramidal Lucas-Kanade from image to image, which bears f
 drifts; the pose that they and their depths give is therefore refined against the first view, drawn
 where that pose puts the object. What the gripper hides becomes an outlier or is not followed; it is
 taken up again where the pose says it must be, once depth and colour agree. Where the gripper has
-taken the object along since the last image is a hint where to look, and nothing more.
+taken the object along since the last image is a hint where to look, and nothing more. Where hand
+and eye disagree, the whole picture decides: a pose that it contradicts was followed wrongly,
+however well its few points agree.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import cv2
@@ -24,8 +26,9 @@ from novaflow_core.kabsch import fit_rigid
 from novaflow_core.scene import RgbdView, Scene
 from novaflow_core.settings import setting
 from novaflow_perception.core.appearance import Appearance, detail
+from novaflow_perception.core.normals import normals_of
 from novaflow_perception.core.pose_refinement import ImagePose, refine_pose
-from novaflow_perception.core.registration import NewView, ObjectModel, fit_of, search
+from novaflow_perception.core.registration import NewView, ObjectModel, aligned, fit_of, search
 
 Float = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -42,6 +45,13 @@ _SHOWN = 0.6  # of the window around a pixel must show the object
 _CORRECTED_PX = 6.0
 _LEAP_PX = 8.0  # a shorter way is found without a hint
 _FIND_HINTED_EVERY = 3  # images between two searches where it is known where to look
+_DOUBT_M = 0.006  # hand and eye farther apart disagree
+_DOUBT_RAD = 0.1
+_SURE = 0.85  # share of what is open; above, the eye is right whatever the hand says
+_BETTER = 0.1  # by so much another pose must explain more to be taken instead
+_NEAR_M, _NEAR_RAD = 0.03, 0.5  # farther from eye and hand it is not looked for
+_CONTRADICTED = 0.5  # with less, a pose has been followed wrongly
+_FOUND, _HIDDEN = 0.6, 0.7  # shares that a found pose needs: open points that agree; hidden at most
 
 
 @dataclass(frozen=True)
@@ -122,6 +132,8 @@ class ObjectTracker:
             )
         self._appearance = Appearance(view, mask)
         self._shape = ObjectModel.from_view(view, mask, _FIND_MODEL_POINTS)
+        normals = normals_of(self._shape.points, view.T_planning_camera[:3, 3])
+        self._faces = replace(self._shape, normals=normals)
         self._view = view
         self._gray = np.asarray(cv2.cvtColor(view.color, cv2.COLOR_RGB2GRAY), np.uint8)
         self._alive = np.ones(len(self._points), bool)
@@ -159,9 +171,16 @@ class ObjectTracker:
         fit = self._fit(depth, depth_unit_m, hint=hint)
         if fit is not None:
             fit = self._corrected(gray, depth, depth_unit_m, fit)
+        found = None
+        if fit is not None and carried is not None and self._disagree(fit.T, carried.T_moved):
+            fit, found = self._decided(self._seen(color, depth, depth_unit_m), fit, carried.T_moved)
         if fit is None:
             self._missed += 1
-            if self._search(color, depth, depth_unit_m, hint):
+            if found is None:
+                found = self._search(color, depth, depth_unit_m, hint)
+            if found is not None:
+                self._pose = found
+                self._alive[:] = False
                 gray = np.asarray(cv2.cvtColor(color, cv2.COLOR_RGB2GRAY), np.uint8)
                 self._carried = carried
         else:
@@ -314,13 +333,54 @@ class ObjectTracker:
         self._pixels[back] = there[back]
         self._alive |= back
 
+    def _disagree(
+        self, T_a: Float, T_b: Float, far_m: float = _DOUBT_M, far_rad: float = _DOUBT_RAD
+    ) -> bool:
+        """Whether two poses of the object are farther apart than a way and an angle."""
+        middle = self._points.mean(axis=0)
+        shift = np.linalg.norm(se3.apply(T_a, middle) - se3.apply(T_b, middle))
+        turn = se3.rotation_angle(T_a[:3, :3].T @ T_b[:3, :3])
+        return bool(shift > far_m or turn > far_rad)
+
+    def _decided(
+        self, new: NewView, fit: ImagePose, T_hand: Float
+    ) -> tuple[ImagePose | None, Float | None]:
+        """Hold the eye's pose and the hand's against the whole picture, which decides.
+
+        Returns:
+            The fit if it stands, and a pose to go on from where the picture shows one.
+        """
+        mine = fit_of(self._shape, fit.T, new).share
+        if mine >= _SURE:
+            return fit, None
+        found, best = None, mine + _BETTER
+        for start in (fit.T, T_hand):
+            other = aligned(self._shape, start, new)
+            told = fit_of(self._shape, other, new)
+            near = not self._disagree(other, start, _NEAR_M, _NEAR_RAD)
+            if near and told.share > max(best, _FOUND) and told.hidden_share < _HIDDEN:
+                found, best = other, told.share
+        # What a turn hides from the camera says nothing against it.
+        if found is None and fit_of(self._faces, fit.T, new).share >= _CONTRADICTED:
+            return fit, None
+        return None, found
+
+    def _seen(self, color: NDArray[np.uint8], depth: NDArray[np.generic], unit_m: float) -> NewView:
+        metres = depth.astype(np.float32) * np.float32(unit_m)
+        metres[~(metres > 0)] = np.nan
+        view = RgbdView(
+            self._view.camera, self._view.frame_id, 0, np.asarray(color), metres, self._model,
+            self._T_planning_camera,
+        )  # fmt: skip
+        return NewView(view)
+
     def _search(
         self,
         color: NDArray[np.uint8],
         depth: NDArray[np.generic],
         unit_m: float,
         hint: Float | None,
-    ) -> bool:
+    ) -> Float | None:
         """Look for a lost object near its last place, or where it was carried; now and then.
 
         It costs 0.1 s.
@@ -329,14 +389,8 @@ class ObjectTracker:
         if every and hint is not None:
             every = min(every, _FIND_HINTED_EVERY)
         if not every or self._missed % every:
-            return False
-        metres = depth.astype(np.float32) * np.float32(unit_m)
-        metres[~(metres > 0)] = np.nan
-        view = RgbdView(
-            self._view.camera, self._view.frame_id, 0, np.asarray(color), metres, self._model,
-            self._T_planning_camera,
-        )  # fmt: skip
-        new = NewView(view)
+            return None
+        new = self._seen(color, depth, unit_m)
         place = self._pose if hint is None else hint
         motion, fit = place, fit_of(self._shape, place, new)
         if fit.share < 0.7:
@@ -344,11 +398,7 @@ class ObjectTracker:
                 self._shape, place, new, self._support_plane,
                 reach_m=self._settings.find_reach_m,
             )  # fmt: skip
-        if fit.share <= 0.6 or fit.hidden_share >= 0.7:
-            return False
-        self._pose = motion
-        self._alive[:] = False
-        return True
+        return motion if fit.share > _FOUND and fit.hidden_share < _HIDDEN else None
 
 
 def _lucas_kanade(

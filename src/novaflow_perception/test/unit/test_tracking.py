@@ -141,6 +141,48 @@ def test_another_carry_begins_elsewhere_and_that_is_no_leap() -> None:
             assert errors(track.pose, carried(0.05))[0] < 0.004
 
 
+def brought(s: float) -> ObjectTracker:
+    """A tracker that has seen the cup carried there."""
+    following = tracker()
+    for k in range(1, 9):
+        hand = carried(s * k / 8)
+        view, _ = render({"cup": CUP.moved(hand), "plate": PLATE}, seed=k)
+        assert following.update(view.color, view.depth, carried=Carried(hand, "way")).visible
+    return following
+
+
+def at_rest(following: ObjectTracker, true: np.ndarray, hand: np.ndarray, images: int):
+    """Tracks of a cup that stands still, while the gripper should have it at `hand`."""
+    solids = {"cup": CUP.moved(true), "plate": PLATE}
+    for i in range(images):
+        view, _ = render(solids, seed=30 + i)
+        yield following.update(view.color, view.depth, carried=Carried(hand, "rest"))
+
+
+@pytest.mark.parametrize("turn", [(0.0, 0.0, 0.3), (0.2, 0.0, 0.0)])
+def test_a_pose_that_the_picture_contradicts_gives_way_to_the_one_it_shows(turn) -> None:
+    true, spin = carried(0.4), se3.exp_so3(turn)
+    at = se3.apply(true, MIDDLE)
+    aside = np.array([0.0, 0.012, 0.0])
+    slid = se3.from_rt(spin, at + aside - spin @ at) @ true
+    following = brought(0.4)
+    # As pixels leave it that have slid along the hand: they agree with one another.
+    following._pose, following._pixels = slid, following._seen_at(slid)
+    seen = [track for track in at_rest(following, true, true, 4) if track.visible]
+    assert len(seen) >= 2
+    for track in seen:
+        away, angle = errors(track.pose, true)
+        assert away < 0.002
+        assert angle < 3.0
+
+
+def test_what_slipped_in_the_hand_is_seen_where_it_is() -> None:
+    true, hand = carried(0.4), carried(0.47)
+    for track in at_rest(brought(0.4), true, hand, 4):
+        assert track.visible
+        assert errors(track.pose, true)[0] < 0.002
+
+
 def _images(rendered):
     view, _ = rendered
     return view.color, view.depth
