@@ -30,6 +30,8 @@ MIN_SIDE_CLEARANCE_M = 0.005
 SUPPORT_CLEARANCE_M = 0.006
 MAX_FACE_ANGLE_RAD = 0.35  # within the friction cone of rubber
 FLATNESS_M = 0.0025
+FACE_M = 0.004  # so near to where a pad meets it, the surface is its face
+MIN_FACE_SHARE = 0.5  # of the way from the tips to the top; less is a slope, and the pad slides off
 KEPT = 50
 
 
@@ -191,10 +193,13 @@ def _place(
     breaks = np.flatnonzero(np.diff(xs) > gap)
     first = breaks[breaks < here].max(initial=-1) + 1
     last = breaks[breaks >= here].min(initial=len(xs) - 1)
-    xs, ys = xs[first : last + 1], ys[first : last + 1]
+    xs, ys, ups = xs[first : last + 1], ys[first : last + 1], up[between][first : last + 1]
     if len(xs) < 6:
         return "hold too little"
     low, high = _ends(xs, 0.02)
+    face = min(float(ups[np.abs(xs - end) < FACE_M].max()) for end in (low, high)) - level
+    if face < MIN_FACE_SHARE * min(depth, float(ups.max()) - level):
+        return "meet a slope"
     width, centre = high - low, 0.5 * (low + high)
     if width > gripper.max_opening - 2 * MIN_SIDE_CLEARANCE_M:
         return "are too wide"

@@ -64,6 +64,24 @@ def test_cup_is_taken_by_its_wall_along_the_radius(cup_grasps, settings):
         assert 0.03 < tip[2] < 0.09
 
 
+def test_a_rod_that_slopes_is_taken_across(proposer, make_scene, settings):
+    """Along it one pad would meet its round tip, the other its sloping back, and slide off."""
+    rng = np.random.default_rng(0)
+    low, tip = np.array([0.46, 0.0, 0.03]), np.array([0.56, 0.0, 0.09])
+    along = (tip - low) / np.linalg.norm(tip - low)
+    around = rng.normal(size=(4000, 3))
+    around -= (around @ along)[:, None] * along
+    around *= 0.011 / np.linalg.norm(around, axis=1, keepdims=True)
+    rod = low + rng.uniform(0, 1, (4000, 1)) * (tip - low) + around
+    cap = rng.normal(size=(800, 3))
+    cap = tip + 0.011 * cap / np.linalg.norm(cap, axis=1, keepdims=True)
+    points = np.concatenate([rod, cap[(cap - tip) @ along > 0]])
+    seen = points[points[:, 2] > low[2]]  # its lower end is another body's
+    grasps = propose(proposer, seen + rng.normal(0, 5e-4, seen.shape), make_scene(), settings)
+    lengthwise = [abs(grasp.T_planning_tcp[:3, 0] @ along) for grasp in grasps]
+    assert max(lengthwise) < 0.7
+
+
 def test_cup_grasps_surround_it(cup_grasps):
     where = np.array([g.T_planning_tcp[:2, 3] - [0.5, 0.1] for g in cup_grasps])
     assert len(np.unique(np.floor(np.arctan2(where[:, 1], where[:, 0]) / (np.pi / 2)))) >= 3
