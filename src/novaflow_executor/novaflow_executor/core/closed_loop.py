@@ -5,7 +5,8 @@ object has been moved. Once it is held, the pose of the object against the gripp
 rather than assumed, in the hand and again just before the end of the flow, where it matters most.
 While the arm moves, an object that is not where the gripper should have it stops the arm, and the
 rest is planned from there. What caught on something is lifted off it and let down again. A grasp
-that missed or lost the object is followed by another one.
+that missed or lost the object is followed by another one. So is one in which it slips again and
+again, or lies so that there is no way on: it is set down first, where it was taken.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from novaflow_core.errors import (
     Code,
     ExecutionError,
     GraspError,
+    NovaflowError,
     PerceptionError,
     PlatformError,
 )
@@ -64,6 +66,7 @@ class LoopLimits:
         stray: When an object in motion is not where it should be.
         replans: How often an object that strayed or was moved is planned for anew.
         regrasps: How often the object may be taken hold of again.
+        slips: More often in one grasp, what slips and is still held is set down, to be taken anew.
         lifts: How often what caught on something is lifted off it and let down again.
         lift_m: How high [m].
         arrived_m: What is farther from where the flow ends is not let go there [m].
@@ -83,6 +86,7 @@ class LoopLimits:
     slipped_m: float = 0.02
     replans: int = 6
     regrasps: int = 2
+    slips: int = 1
     lifts: int = 2
     lift_m: float = 0.03
     arrived_m: float = 0.006
@@ -140,10 +144,16 @@ class _Course:
     Attributes:
         plan: What is left to do; its `T_base_obj` is the flow from `T_start` on.
         T_start: (4, 4) how the object had moved since capture when the plan was made.
+        slips: How often the object has slipped in this grasp, and was still held.
     """
 
     plan: ExecutionPlan
     T_start: Array = field(default_factory=lambda: np.eye(4))
+    slips: int = 0
+
+    def __post_init__(self) -> None:
+        """Keep how it was to be taken: the plan's grasp follows what is seen in the hand."""
+        self.taken = self.plan.grasp.T_planning_tcp
 
 
 class ClosedLoop:
@@ -222,9 +232,18 @@ class ClosedLoop:
             except GraspError as error:
                 if error.code not in (Code.GRASP_MISSED, Code.GRASP_LOST):
                     raise
-                in_hand = self._still_in_hand(course, error)
+                seen = self._still_in_hand(course, error)
+                course.slips += seen is not None
+                often = course.slips > self._limits.slips
+                down = often and seen is not None and self._set_down(course, seen)
+                in_hand = seen is not None and not down
                 if not in_hand:
-                    course = self._again(course, error)
+                    course = self._again(course, error, let_go=down)
+            except ExecutionError as error:
+                seen = self._look() if error.code in _NO_WAY_ON and self._carries_it() else None
+                if seen is None or not self._set_down(course, seen):
+                    raise
+                course, in_hand = self._again(course, error, let_go=True), False
 
     # --- one attempt ---
     def _take(self, course: _Course) -> None:
@@ -480,27 +499,57 @@ class ClosedLoop:
         course.T_start = seen.T_moved
         self._note(why, shift, turn, seen)
 
-    def _still_in_hand(self, course: _Course, error: GraspError) -> bool:
-        """Whether fingers that closed further still hold the object, where it is seen to be.
+    def _still_in_hand(self, course: _Course, error: GraspError) -> Sighting | None:
+        """Where the object is seen in fingers that closed further; None if they hold it no more.
 
         What was taken across an edge turns until its faces lie against the pads.
         """
         if error.code != Code.GRASP_LOST or "opening_m" not in error.evidence:
-            return False
+            return None
         if is_on_joint(self.task.candidate.flow) or not self._runner.holds_something():
-            return False
+            return None
         seen = self._look()
         if seen is None:
-            return False
+            return None
         shift, _ = self._apart(seen.T_moved, self._held_now(course))
         if shift > self._limits.lost_m:
-            return False
+            return None
         self._spend()
         self._runner.hold_as_it_is()
+        return seen
+
+    def _set_down(self, course: _Course, seen: Sighting) -> bool:
+        """Bring what is held badly back, and let go of it; False where it is held on to."""
+        if self._approved or self.regrasps >= self._limits.regrasps:
+            return False
+        try:
+            back = self._planner.put_back(
+                course.plan,
+                self.task.scene,
+                self._robot.state().q,
+                seen.T_moved @ se3.inverse(course.T_start),
+            )
+        except ExecutionError as error:
+            if error.code not in (*_NO_WAY_ON, Code.APPROACH_NOT_FOUND):
+                raise
+            return False
+        self._runner.forget_grasp()  # what slips on the way down is on its way to be let go
+        self._runner.run(back)
         return True
 
-    def _again(self, course: _Course, error: GraspError) -> _Course:
-        """After a failed grasp: stand back, find the object, take it another way."""
+    def _carries_it(self) -> bool:
+        """Whether the gripper holds something that it can put down elsewhere."""
+        on_joint = is_on_joint(self.task.candidate.flow)
+        return self._runner.phase == Phase.CARRY and not on_joint and self._runner.holds_something()
+
+    def _again(self, course: _Course, error: NovaflowError, *, let_go: bool = False) -> _Course:
+        """After a failed grasp: stand back, find the object, take it another way.
+
+        Args:
+            course: That failed.
+            error: Why; raised where there is no other way.
+            let_go: The object was set down already, and the arm is away from it.
+        """
         if self.regrasps >= self._limits.regrasps:
             error.reason += f"; given up after {self.regrasps + 1} grasps"
             raise error
@@ -512,8 +561,10 @@ class ClosedLoop:
             error.evidence["kept"] = "it may be the object"
             raise error
         self.regrasps += 1
-        self._failed.append(se3.inverse(course.T_start) @ course.plan.grasp.T_planning_tcp)
-        self._stand_back(course)
+        self._lifts = 0
+        self._failed.append(se3.inverse(course.T_start) @ course.taken)
+        if not let_go:
+            self._stand_back(course)
         seen = self._look()
         if seen is None:
             error.reason += "; the object is not seen any more"

@@ -373,13 +373,21 @@ class MotionPlanner:
         """How a gripper at joints `q` (N,) has moved what it holds since the plan's step 0."""
         return np.asarray(self.robot.tcp(q) @ se3.inverse(plan.grasp.T_planning_tcp))
 
-    def put_back(self, plan: ExecutionPlan, scene: CollisionScene, q_now: Array) -> ExecutionPlan:
-        """Plan the way back of an object that was kept in the gripper, to where it was taken.
+    def put_back(
+        self,
+        plan: ExecutionPlan,
+        scene: CollisionScene,
+        q_now: Array,
+        T_moved: Array | None = None,
+    ) -> ExecutionPlan:
+        """Plan the way back of an object that is held, to where it was taken.
 
         Args:
             plan: The one that was carried out, as it was at its end.
             scene: In which it was planned.
             q_now: (N,) [rad], at rest, the object held.
+            T_moved: (4, 4) how the object has moved since the plan's step 0, as seen; None: as the
+                gripper has moved it.
 
         Raises:
             ExecutionError: OPTIMISATION_FAILED, PLAN_COLLISION or APPROACH_NOT_FOUND: then it must
@@ -387,18 +395,18 @@ class MotionPlanner:
         """
         scored = self._known(scene)
         middle = plan.object_points.mean(axis=0)
-        T_now = self.held_motion(plan, q_now)
+        T_now = self.held_motion(plan, q_now) if T_moved is None else T_moved
+        grasp = replace(plan.grasp, T_planning_tcp=se3.inverse(T_now) @ self.robot.tcp(q_now))
         back = plan.T_base_obj[::-1].copy()
         first = min(nearest_step(back, T_now, middle), len(back) - 2)
         back = meeting(back[first:], T_now, middle)
         rise = PUT_BACK_HEIGHT_M * np.linspace(0.0, 1.0, len(back))
         back[:, :3, 3] += rise[:, None] * scene.support.normal
-        grasp = plan.grasp
         path = scored.check.follow(back @ grasp.T_planning_tcp, grasp, q_now, plan.q_grasp)
         path[0] = q_now
         carry = self._make.carry(path, grasp.width_m, name="put back")
         _, after = self._after(scored, scene, path[-1], grasp.width_m, np.eye(4))
-        return replace(plan, T_base_obj=back, segments=(*carry, *after), held="")
+        return replace(plan, grasp=grasp, T_base_obj=back, segments=(*carry, *after), held="")
 
     def let_go_here(
         self, plan: ExecutionPlan, scene: CollisionScene, T_moved: Array, q_now: Array

@@ -233,6 +233,73 @@ def test_what_settles_between_the_pads_and_is_still_held_is_carried_on(case):
     assert "slipped, and still in the hand" in [c.why for c in loop.corrections]
 
 
+def slips_twice(case):
+    """A grasp too weak for what it holds."""
+
+    def slip():
+        case.opening -= 0.006
+        case.shift((0.004, 0.0, 0.0), 6.0)
+
+    def again():
+        slip()
+        case.on("carry", slip)
+
+    case.on("carry", again)
+
+
+def test_what_slips_again_and_again_is_set_down_and_taken_another_way(case):
+    first = case.plan.grasp.T_planning_tcp
+    slips_twice(case)
+    loop = case.loop()
+    loop.run(case.plan)
+    assert_placed(case)
+    assert (loop.regrasps, case.closings) == (1, 2)
+    assert case.sent.index("put back") < case.sent.index("back off")
+    assert "another grasp after GRASP_LOST" in [c.why for c in loop.corrections]
+    (failed,) = loop._failed
+    np.testing.assert_allclose(failed, first, atol=1e-9)
+
+
+def blocked(monkeypatch, loop, grasp):
+    """In this grasp there is no way on: the gripper would be in what the object goes into."""
+    carry_on = loop._planner.carry_on
+
+    def refused(plan, scene, T_moved, q_now, first):
+        if loop.regrasps == 0 or grasp == "every":
+            raise ExecutionError(Code.PLAN_COLLISION, "6 mm into something")
+        return carry_on(plan, scene, T_moved, q_now, first)
+
+    monkeypatch.setattr(loop._planner, "carry_on", refused)
+
+
+def test_what_lies_so_in_the_hand_that_there_is_no_way_on_is_taken_another_way(case, monkeypatch):
+    loop = case.loop()
+    blocked(monkeypatch, loop, "first")
+    loop.run(case.plan)
+    assert_placed(case)
+    assert (loop.regrasps, case.closings) == (1, 2)
+    assert "put back" in case.sent
+    assert "another grasp after PLAN_COLLISION" in [c.why for c in loop.corrections]
+
+
+def test_without_a_way_on_in_any_grasp_it_ends_with_the_reason(case, monkeypatch):
+    loop = case.loop()
+    blocked(monkeypatch, loop, "every")
+    with pytest.raises(ExecutionError, match="6 mm into something") as caught:
+        loop.run(case.plan)
+    assert caught.value.code == Code.PLAN_COLLISION
+    assert case.sent.count("put back") == loop.regrasps == 2
+    assert not case.moving
+
+
+def test_an_approval_does_not_cover_taking_anew_what_slips(case):
+    slips_twice(case)
+    loop = case.loop(approved=True)
+    loop.run(case.plan)
+    assert loop.regrasps == 0
+    assert "put back" not in case.sent
+
+
 def test_what_fell_out_although_something_keeps_the_fingers_apart_is_lost(case):
     turns_between_the_pads(case, metres=(0.0, 0.0, -0.08))
     _, error = failure(case)
