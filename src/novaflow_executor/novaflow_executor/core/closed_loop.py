@@ -27,13 +27,14 @@ from novaflow_core.errors import (
     GraspError,
     NovaflowError,
     PerceptionError,
-    PlatformError,
 )
 from novaflow_core.grounding import CollisionScene
 from novaflow_core.joint import fit_joint
 from novaflow_executor.core.corrections import nearest_step
 from novaflow_executor.core.driver import RobotDriver
 from novaflow_executor.core.execution import PlanRunner
+from novaflow_executor.core.looking import Looking
+from novaflow_executor.core.loop_limits import LoopLimits
 from novaflow_executor.core.on_joint import OPENED_SHARE, is_on_joint, split_motion
 from novaflow_executor.core.plan import ExecutionPlan, Phase, Segment
 from novaflow_executor.core.planner import MotionPlanner
@@ -42,60 +43,10 @@ from novaflow_executor.core.sight import (
     Sighting,
     StrayedError,
     StrayLimits,
-    StrayWatch,
-    apart,
-    middle_pose,
 )
 
 Array = NDArray[np.float64]
 _NO_WAY_ON = (Code.OPTIMISATION_FAILED, Code.PLAN_COLLISION)
-
-
-@dataclass(frozen=True)
-class LoopLimits:
-    """When the loop acts.
-
-    Attributes:
-        frames: Images that a look at rest takes in.
-        min_frames: With fewer that show the object, a look has seen nothing.
-        look_s: How long a look may take [s].
-        moved_m: An object that has moved by more before the grasp is planned for anew [m].
-        moved_rad: The same for turns [rad].
-        lost_m: An object that has moved this far against the gripper is no longer held [m].
-        slipped_m: The same for something that is pulled along its joint [m].
-        stray: When an object in motion is not where it should be.
-        replans: How often an object that strayed or was moved is planned for anew.
-        regrasps: How often the object may be taken hold of again.
-        slips: More often in one grasp, what slips and is still held is set down, to be taken anew.
-        lifts: How often what caught on something is lifted off it and let down again.
-        lift_m: How high [m].
-        arrived_m: What is farther from where the flow ends is not let go there [m].
-        arrived_rad: The same for turns [rad].
-        settles: How often something that is held at the end is brought to where it shall be.
-        settle_m: Seen farther from where the gripper has it, it is not [m].
-        corridor_m: With approval: a correction in the hand by more needs a new one [m].
-        corridor_rad: The same for turns [rad].
-    """
-
-    frames: int = 4
-    min_frames: int = 2
-    look_s: float = 1.5
-    moved_m: float = 0.004
-    moved_rad: float = 0.10
-    lost_m: float = 0.05
-    slipped_m: float = 0.02
-    replans: int = 6
-    regrasps: int = 2
-    slips: int = 1
-    lifts: int = 2
-    lift_m: float = 0.03
-    arrived_m: float = 0.006
-    arrived_rad: float = 0.10
-    settles: int = 2
-    settle_m: float = 0.012
-    corridor_m: float = 0.03
-    corridor_rad: float = 0.35
-    stray: StrayLimits = field(default_factory=StrayLimits)
 
 
 @dataclass(frozen=True)
@@ -192,12 +143,13 @@ class ClosedLoop:
             approved: A person has approved the plan: the carry may change within the corridor, and
                 nothing else.
         """
-        self._runner, self._planner, self._sight, self._robot = runner, planner, sight, robot
-        self._clock_s, self._limits, self._approved = clock_s, limits or LoopLimits(), approved
+        self._runner, self._planner, self._robot, self._clock_s = runner, planner, robot, clock_s
+        self._limits, self._approved = limits or LoopLimits(), approved
         self.task, self._middle = task, task.points.mean(axis=0)
+        self._looking = Looking(runner, sight, clock_s, self._middle, self._limits)
         self._should_stop: Callable[[], bool] = lambda: False
         self._failed: list[Array] = []  # TCP poses of failed grasps, about the object at capture
-        self._replans = self._lifts = self._carries = 0
+        self._replans = self._lifts = 0
         self.corrections: list[Correction] = []
         self.regrasps = 0
         self.T_moved: Array | None = None
@@ -233,14 +185,13 @@ class ClosedLoop:
                 if error.code not in (Code.GRASP_MISSED, Code.GRASP_LOST):
                     raise
                 seen = self._still_in_hand(course, error)
-                course.slips += seen is not None
-                often = course.slips > self._limits.slips
-                down = often and seen is not None and self._set_down(course, seen)
-                in_hand = seen is not None and not down
+                in_hand = seen is not None and not self._slips_too_often(course, seen)
                 if not in_hand:
-                    course = self._again(course, error, let_go=down)
+                    course = self._again(course, error, let_go=seen is not None)
             except ExecutionError as error:
-                seen = self._look() if error.code in _NO_WAY_ON and self._carries_it() else None
+                if error.code not in _NO_WAY_ON or not self._carries_it():
+                    raise
+                seen = self._looking.look()
                 if seen is None or not self._set_down(course, seen):
                     raise
                 course, in_hand = self._again(course, error, let_go=True), False
@@ -251,16 +202,16 @@ class ClosedLoop:
         while True:
             approach = [s for s in course.plan.segments if s.phase == Phase.APPROACH]
             try:
-                self._run(course, approach[:-1], self._watch(lambda _: course.T_start))
-                seen = self._look()
-                if seen is not None and self._moved(seen.T_moved, course.T_start):
+                self._run(course, approach[:-1], self._looking.watch(lambda _: course.T_start))
+                seen = self._looking.look()
+                if seen is not None and self._looking.has_moved(seen.T_moved, course.T_start):
                     self._start_over(course, seen, "moved before the grasp")
                     continue
-                self._run(course, approach[-1:], self._watch(lambda _: course.T_start))
+                self._run(course, approach[-1:], self._looking.watch(lambda _: course.T_start))
             except StrayedError as strayed:
                 self._refuse_if_approved(strayed.reason)
                 self._stand_back(course)
-                seen = self._look()
+                seen = self._looking.look()
                 if seen is None:
                     raise PerceptionError(
                         Code.TARGET_LOST, f"{strayed.reason}, and is not seen any more"
@@ -280,7 +231,7 @@ class ClosedLoop:
             first, why = self._step_now(course, 0), "slipped, and still in the hand"
         while True:
             try:
-                self._correct(course, self._look(), first, why)
+                self._correct(course, self._looking.look(), first, why)
             except ExecutionError as error:
                 if error.code not in _NO_WAY_ON or not self._lift_off(course):
                     raise
@@ -288,7 +239,7 @@ class ClosedLoop:
                 continue
             carry = [s for s in course.plan.segments if s.phase == Phase.CARRY]
             try:
-                self._run(course, carry[:1], self._watch_held(course))
+                self._run(course, carry[:1], self._looking.watch_carried(self._held(course)))
             except StrayedError:
                 self._spend()
                 why = "strayed in the hand"
@@ -315,10 +266,10 @@ class ClosedLoop:
         """Whether what is about to be let go is where the flow ends; unseen, it counts as there."""
         if course.plan.held or self._lifts >= self._limits.lifts:
             return True
-        seen = self._look()
+        seen = self._looking.look()
         if seen is None:
             return True
-        shift, turn = self._apart(seen.T_moved, course.plan.T_base_obj[-1] @ course.T_start)
+        shift, turn = self._looking.apart(seen.T_moved, course.plan.T_base_obj[-1] @ course.T_start)
         return shift <= self._limits.arrived_m and turn <= self._limits.arrived_rad
 
     def _lift_off(self, course: _Course) -> bool:
@@ -335,7 +286,7 @@ class ClosedLoop:
                 raise
             return False  # what it was to be lifted for decides then
         blindly = StrayLimits(math.inf, math.inf)  # what caught is not where the hand has it
-        self._runner.run(up, self._watch_held(course, blindly))
+        self._runner.run(up, self._looking.watch_carried(self._held(course), blindly))
         return True
 
     def _settle(self, course: _Course) -> None:
@@ -346,12 +297,12 @@ class ClosedLoop:
         """
         last = len(course.plan.T_base_obj) - 1
         for _ in range(self._limits.settles if course.plan.held else 0):
-            seen = self._look()
+            seen = self._looking.look()
             if seen is None:
                 return
             wanted = course.plan.T_base_obj[last] @ course.T_start
-            slipped, _ = self._apart(seen.T_moved, self._held_now(course))
-            if not self._moved(seen.T_moved, wanted) or slipped > self._limits.settle_m:
+            slipped, _ = self._looking.apart(seen.T_moved, self._held_now(course))
+            if not self._looking.has_moved(seen.T_moved, wanted) or slipped > self._limits.settle_m:
                 return  # so much, at rest, is an eye that errs: the hand hides most of it here
             try:
                 self._correct(course, seen, last - 1, "at the end")
@@ -361,7 +312,7 @@ class ClosedLoop:
                 return  # it stays where it is, and the verdict says whether that will do
             carry = [s for s in course.plan.segments if s.phase == Phase.CARRY]
             with contextlib.suppress(StrayedError):
-                self._run(course, carry, self._watch_held(course))
+                self._run(course, carry, self._looking.watch_carried(self._held(course)))
 
     def _pull(self, course: _Course) -> None:
         """Follow the joint with the handle, and look whether the thing came along."""
@@ -370,15 +321,15 @@ class ClosedLoop:
         joint, why = fit_joint(flow), ""
         try:
             pull = [s for s in course.plan.segments if s.phase == Phase.CARRY]
-            self._run(course, pull, self._watch_held(course))
+            self._run(course, pull, self._looking.watch_carried(self._held(course)))
         except StrayedError as strayed:
             why = strayed.reason
-        seen = self._look()
+        seen = self._looking.look()
         if seen is None:
             if why:
                 raise GraspError(Code.GRASP_LOST, f"{why}, and is not seen any more")
             return
-        shift, turn = self._apart(seen.T_moved, self._held_now(course))
+        shift, turn = self._looking.apart(seen.T_moved, self._held_now(course))
         if not why and shift <= self._limits.slipped_m:
             return
         done, _ = split_motion(joint, seen.T_moved, self._middle)
@@ -406,57 +357,6 @@ class ClosedLoop:
         q = self._robot.state().q
         return self._planner.held_motion(course.plan, q) @ course.T_start
 
-    # --- looking ---
-    def _look(self) -> Sighting | None:
-        """The object's pose from a few images taken at rest; None where they do not show it.
-
-        Raises:
-            PlatformError: PROCESS_LOST when no image was looked at: blind is not closed loop.
-        """
-        since_s, limits = self._clock_s(), self._limits
-        showing: list[Sighting] = []
-        told: list[Sighting] = []
-
-        def enough() -> bool:
-            nonlocal showing, told
-            told = self._sight.since(since_s)
-            showing = [s for s in told if s.visible]
-            return len(showing) >= limits.frames
-
-        self._runner.pause(enough, limits.look_s)
-        if not told:
-            raise PlatformError(
-                Code.PROCESS_LOST,
-                f"tracker_node told nothing about the object for {limits.look_s:.1f} s; "
-                "without it the executor is blind (closed_loop:=false moves on without looking)",
-            )
-        if len(showing) < limits.min_frames:
-            return None
-        recent = showing[-limits.frames :]
-        return Sighting(recent[-1].time_s, middle_pose(recent, self._middle), True)
-
-    def _watch(self, expected: Callable[[float], Array | None]) -> StrayWatch:
-        return StrayWatch(self._sight, expected, self._middle, self._clock_s, self._limits.stray)
-
-    def _watch_held(self, course: _Course, limits: StrayLimits | None = None) -> StrayWatch:
-        """The same for what the gripper takes along."""
-        self._carries += 1
-        return StrayWatch(
-            self._sight,
-            self._held(course),
-            self._middle,
-            self._clock_s,
-            limits or self._limits.stray,
-            self._carries,
-        )
-
-    def _apart(self, T_a: Array, T_b: Array) -> tuple[float, float]:
-        return apart(T_a, T_b, self._middle)
-
-    def _moved(self, T_seen: Array, T_start: Array) -> bool:
-        shift, turn = self._apart(T_seen, T_start)
-        return shift > self._limits.moved_m or turn > self._limits.moved_rad
-
     # --- changing the plan ---
     def _correct(self, course: _Course, seen: Sighting | None, first: int, why: str) -> None:
         """Plan the rest from where the object is; unseen, from where the gripper should have it."""
@@ -464,7 +364,7 @@ class ClosedLoop:
         T_now, shift, turn = held, 0.0, 0.0
         if seen is not None:
             T_now = seen.T_moved
-            shift, turn = self._apart(T_now, held)
+            shift, turn = self._looking.apart(T_now, held)
             if shift > self._limits.lost_m:
                 raise GraspError(
                     Code.GRASP_LOST,
@@ -481,7 +381,7 @@ class ClosedLoop:
 
     def _start_over(self, course: _Course, seen: Sighting, why: str) -> None:
         """Plan all of it for where the object is now."""
-        shift, turn = self._apart(seen.T_moved, course.T_start)
+        shift, turn = self._looking.apart(seen.T_moved, course.T_start)
         self._refuse_if_approved(
             f"the object has moved by {1e3 * shift:.0f} mm and {math.degrees(turn):.0f} deg"
         )
@@ -508,15 +408,20 @@ class ClosedLoop:
             return None
         if is_on_joint(self.task.candidate.flow) or not self._runner.holds_something():
             return None
-        seen = self._look()
+        seen = self._looking.look()
         if seen is None:
             return None
-        shift, _ = self._apart(seen.T_moved, self._held_now(course))
+        shift, _ = self._looking.apart(seen.T_moved, self._held_now(course))
         if shift > self._limits.lost_m:
             return None
         self._spend()
         self._runner.hold_as_it_is()
         return seen
+
+    def _slips_too_often(self, course: _Course, seen: Sighting) -> bool:
+        """Count a slip; True where the grasp was at fault, and what it held is set down."""
+        course.slips += 1
+        return course.slips > self._limits.slips and self._set_down(course, seen)
 
     def _set_down(self, course: _Course, seen: Sighting) -> bool:
         """Bring what is held badly back, and let go of it; False where it is held on to."""
@@ -565,7 +470,7 @@ class ClosedLoop:
         self._failed.append(se3.inverse(course.T_start) @ course.taken)
         if not let_go:
             self._stand_back(course)
-        seen = self._look()
+        seen = self._looking.look()
         if seen is None:
             error.reason += "; the object is not seen any more"
             raise error

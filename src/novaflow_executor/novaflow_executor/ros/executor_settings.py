@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from novaflow_core.settings import setting
 from novaflow_executor.backends.ros2_control import Ros2ControlSettings
 from novaflow_executor.core.approach_settings import ApproachSettings
-from novaflow_executor.core.closed_loop import LoopLimits
 from novaflow_executor.core.execution import ExecutionLimits
 from novaflow_executor.core.grasp_settings import GraspSettings
+from novaflow_executor.core.loop_limits import LoopLimits
 
 
 @dataclass(frozen=True)
