@@ -85,7 +85,7 @@ class Graph:
 
     def wait(self, name):
         """Wait until a process has ended by itself."""
-        self._processes[name].wait(10.0)
+        self._processes[name].wait(30.0)
 
     def pid(self, name):
         return self._processes[name].pid
