@@ -7,6 +7,7 @@ Nothing is lost by that: what was ready is ready in the next wait as well.
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 import rclpy.executors
@@ -42,3 +43,16 @@ class SingleThreadedExecutor(_WaitsAnew, rclpy.executors.SingleThreadedExecutor)
 
 class MultiThreadedExecutor(_WaitsAnew, rclpy.executors.MultiThreadedExecutor):
     """rclpy's, for nodes that destroy subscriptions, clients or timers in a callback."""
+
+    def shutdown(self, *args: Any, **kwargs: Any) -> bool:
+        """Stop, as the base class does; callbacks that raised meanwhile raise here.
+
+        One that its worker takes up in this very moment finds the executor's guard condition
+        destroyed; rclpy would print of each that its exception was never retrieved.
+        """
+        done = super().shutdown(*args, **kwargs)
+        for handler in tuple(getattr(self, "_futures", ())):
+            if handler.done():
+                with contextlib.suppress(InvalidHandle):
+                    handler.result()
+        return done

@@ -30,6 +30,7 @@ from novaflow_core.errors import Code, PlatformError
 from novaflow_msgs.action import PerformTask
 from novaflow_ros.actions import wait_for
 from novaflow_ros.artifacts import to_path
+from novaflow_ros.executors import MultiThreadedExecutor
 
 ACTION = "/novaflow/perform_task"
 CAMERA_INFO = "/camera/camera/color/camera_info"
@@ -58,7 +59,7 @@ class TaskClient:
             CameraInfo, CAMERA_INFO, self._seen, qos_profile_sensor_data, callback_group=group
         )
         self._action = ActionClient(self.node, PerformTask, ACTION, callback_group=group)
-        self._executor = rclpy.executors.MultiThreadedExecutor(2, context=self._context)
+        self._executor = MultiThreadedExecutor(2, context=self._context)
         self._executor.add_node(self.node)
         self._thread = threading.Thread(target=self._spin, daemon=True)
         self._thread.start()

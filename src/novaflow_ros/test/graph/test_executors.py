@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 import threading
@@ -81,3 +82,23 @@ def test_what_a_callback_raises_still_leaves_spin(context: Context) -> None:
     with pytest.raises(ValueError, match="from the callback"):
         executor.spin()
     executor.shutdown()
+
+
+def test_an_executor_that_is_shut_down_at_work_leaves_nothing_unsaid(
+    context: Context, capfd: pytest.CaptureFixture[str]
+) -> None:
+    for _ in range(60):
+        node = Node("busy", context=context, start_parameter_services=False)
+        executor = MultiThreadedExecutor(2, context=context)
+        executor.add_node(node)
+        for _ in range(4):
+            node.create_timer(0.0005, lambda: None)
+        thread = threading.Thread(target=executor.spin)
+        thread.start()
+        time.sleep(0.02)
+        executor.shutdown(timeout_sec=2.0)
+        thread.join(10.0)
+        node.destroy_node()
+        del executor
+    gc.collect()
+    assert "never retrieved" not in "".join(capfd.readouterr())
