@@ -168,7 +168,8 @@ class _Motion:
 class _ArmMotion(_Motion):
     def check(self) -> None:
         if self._goal.outcome != Outcome.SUCCEEDED:
-            raise ExecutionError(Code.CONTROLLER_FAILED, self._goal.reason)
+            evidence = {"error_code": int(self._goal.outcome)}
+            raise ExecutionError(Code.CONTROLLER_FAILED, self._goal.reason, evidence)
 
     def cancel(self) -> None:
         self._cell.cell.arm.cancel(self._goal)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from novaflow_core import se3
+from novaflow_core.errors import Code, ExecutionError
 from novaflow_executor.core.driver import ArmState
 from novaflow_executor.core.sight import Sighting
 
@@ -20,7 +21,7 @@ class World:
         self.opening, self.T_moved, self.grip = 0.085, np.eye(4), None
         self.seen, self.history, self.closings, self.sent = [], [], 0, []
         self.visible, self.blind = True, False
-        self.misses, self.hints = 0, []
+        self.misses, self.hints, self.resists = 0, [], 0
         self.segment, self.events = "", []
         self.moving = False
 
@@ -90,8 +91,11 @@ class World:
 class Motion:
     def __init__(self, world, trajectory):
         self.world, self.trajectory, self.begun_s = world, trajectory, world.time_s
-        self.over = False
+        self.over, self.resisted = False, False
         world.moving = trajectory is not None
+        if world.segment == "descend" and world.resists:
+            world.resists -= 1
+            self.resisted = True
 
     def wait(self, timeout_s):
         world = self.world
@@ -109,7 +113,9 @@ class Motion:
         return self.over
 
     def check(self):
-        """Ended well."""
+        """Ended well, unless something was met."""
+        if self.resisted:
+            raise ExecutionError(Code.CONTROLLER_FAILED, "off the goal", {"error_code": -5})
 
     def cancel(self):
         self.over, self.world.moving = True, False

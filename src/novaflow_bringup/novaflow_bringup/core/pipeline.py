@@ -29,7 +29,13 @@ OnStage = Callable[[StageTime, float], None]  # the stage and its progress, 0..1
 STARTED, NAN = "started", float("nan")
 STILL_HELD = "still_held"  # evidence: something is between the fingers, and no other can be taken
 _ANOTHER_MAY_HOLD = frozenset(
-    {Code.NO_GRASP, Code.NO_FEASIBLE_GRASP, Code.GRASP_MISSED, Code.GRASP_LOST}
+    {
+        Code.NO_GRASP,
+        Code.NO_FEASIBLE_GRASP,
+        Code.GRASP_MISSED,
+        Code.GRASP_LOST,
+        Code.GRASP_BLOCKED,
+    }
 )
 
 

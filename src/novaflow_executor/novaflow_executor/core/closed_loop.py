@@ -5,8 +5,9 @@ object has been moved. Once it is held, the pose of the object against the gripp
 rather than assumed, in the hand and again just before the end of the flow, where it matters most.
 While the arm moves, an object that is not where the gripper should have it stops the arm, and the
 rest is planned from there. What caught on something is lifted off it and let down again. A grasp
-that missed or lost the object is followed by another one. So is one in which it slips again and
-again, or lies so that there is no way on: it is set down first, where it was taken.
+that missed or lost the object, or met something on its way to it, is followed by another one. So is
+one in which it slips again and again, or lies so that there is no way on: it is set down first,
+where it was taken.
 """
 
 from __future__ import annotations
@@ -47,6 +48,7 @@ from novaflow_executor.core.sight import (
 
 Array = NDArray[np.float64]
 _NO_WAY_ON = (Code.OPTIMISATION_FAILED, Code.PLAN_COLLISION)
+_GRASP_FAILED = (Code.GRASP_MISSED, Code.GRASP_LOST, Code.GRASP_BLOCKED)
 
 
 @dataclass(frozen=True)
@@ -182,7 +184,7 @@ class ClosedLoop:
                 self._do(course, Phase.RELEASE, Phase.RETREAT)
                 return
             except GraspError as error:
-                if error.code not in (Code.GRASP_MISSED, Code.GRASP_LOST):
+                if error.code not in _GRASP_FAILED:
                     raise
                 seen = self._still_in_hand(course, error)
                 in_hand = seen is not None and not self._slips_too_often(course, seen)

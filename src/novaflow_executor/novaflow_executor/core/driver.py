@@ -15,6 +15,10 @@ from numpy.typing import NDArray
 from novaflow_core.errors import Code, PlatformError
 from novaflow_executor.core.plan import JointTrajectory
 
+# `error_code` in the evidence of a CONTROLLER_FAILED: off the path, off the goal. The numbers are
+# those of control_msgs/FollowJointTrajectory.
+RESISTED = (-4, -5)
+
 
 @dataclass(frozen=True)
 class ArmState:
@@ -42,7 +46,7 @@ class RunningMotion(Protocol):
 
         Raises:
             ExecutionError: CONTROLLER_REJECTED, CONTROLLER_FAILED or GRIPPER_FAILED, in the
-                robot's own words.
+                robot's own words; see `RESISTED`.
         """
 
     def cancel(self) -> None:

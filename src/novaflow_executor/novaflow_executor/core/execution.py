@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from novaflow_core.errors import Code, ExecutionError, GraspError, NovaflowError, PlatformError
-from novaflow_executor.core.driver import RobotDriver, RunningMotion
-from novaflow_executor.core.plan import ExecutionPlan, GripperCommand, Phase, Segment
+from novaflow_executor.core.driver import RESISTED, RobotDriver, RunningMotion
+from novaflow_executor.core.plan import Contact, ExecutionPlan, GripperCommand, Phase, Segment
 
 POLL_S = 0.01
 RECANCEL_S = 0.2
@@ -118,7 +118,7 @@ class PlanRunner:
 
         Raises:
             NovaflowError: Of the driver, validator or supervision; GRASP_MISSED, GRASP_LOST,
-                GRIPPER_FAILED or TIMEOUT. Its evidence holds `phase` and `held_m`.
+                GRASP_BLOCKED, GRIPPER_FAILED or TIMEOUT. Its evidence holds `phase` and `held_m`.
         """
         try:
             self.refuse_moving_arm()
@@ -191,7 +191,18 @@ class PlanRunner:
                     self._raise_lost()
             watch(segment)
 
-        self._watch(motion, segment.trajectory.duration_s + self._limits.late_s, segment.name, look)
+        latest_s = segment.trajectory.duration_s + self._limits.late_s
+        try:
+            self._watch(motion, latest_s, segment.name, look)
+        except ExecutionError as error:
+            resisted = error.evidence.get("error_code") in RESISTED
+            if resisted and segment.phase == Phase.APPROACH and segment.contact == Contact.TARGET:
+                raise GraspError(
+                    Code.GRASP_BLOCKED,
+                    f"the gripper met something on its way to the object: {error.reason}",
+                    error.evidence,
+                ) from error
+            raise
         if holding and self._is_lost(self._driver.gripper_opening_m()):
             self._raise_lost()
 

@@ -214,6 +214,16 @@ def test_a_missed_grasp_is_followed_by_another_one(case):
     assert (loop.regrasps, case.closings) == (1, 2)
 
 
+def test_what_is_met_on_the_way_down_is_a_reason_for_another_grasp(case):
+    case.resists = 1
+    loop = case.loop()
+    loop.run(case.plan)
+    assert_placed(case)
+    assert (loop.regrasps, case.closings) == (1, 1)
+    assert "another grasp after GRASP_BLOCKED" in [c.why for c in loop.corrections]
+    assert case.sent[:3] == ["reach", "descend", "back off"]
+
+
 def turns_between_the_pads(case, metres=(0.003, 0.0, 0.0)):
     """What was taken across an edge lies flat between the pads after a while."""
 

@@ -2,6 +2,7 @@
 
 import threading
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -58,7 +59,7 @@ class Device:
     def __init__(self):
         self.q, self.speed, self.opening = np.zeros(2), 0.0, 0.08
         self.object_m, self.slips_in, self.sticks = OBJECT_M, None, False
-        self.refuses = self.silent_in = self.hangs = None
+        self.refuses = self.silent_in = self.hangs = self.resists = None
         self.sent, self.current = [], None
 
     def state(self):
@@ -73,6 +74,8 @@ class Device:
         error = None
         if self.refuses == name:
             error = ExecutionError(Code.CONTROLLER_REJECTED, "refused")
+        if self.resists and name == 1:
+            error = self.resists
         if self.slips_in == name:
             threading.Timer(0.03, lambda: setattr(self, "opening", 0.0)).start()
 
@@ -155,9 +158,9 @@ def runner(device, world, validate=lambda part, q: None, on_segment=lambda s, sh
     return PlanRunner(device, validate, world, LIMITS, on_segment)
 
 
-def failure(run):
+def failure(run, what=None):
     with pytest.raises(NovaflowError) as info:
-        run.run(plan())
+        run.run(what or plan())
     return info.value
 
 
@@ -176,6 +179,31 @@ def test_empty_fingers_are_a_missed_grasp_with_numbers(device, world):
     assert "0.5 mm" in error.reason
     assert error.evidence["phase"] == Phase.GRASP
     assert 2 not in device.sent
+
+
+@pytest.mark.parametrize(
+    ("contact", "error_code", "code"),
+    [
+        (Contact.TARGET, -5, Code.GRASP_BLOCKED),
+        (Contact.TARGET, -4, Code.GRASP_BLOCKED),
+        (Contact.TARGET, -1, Code.CONTROLLER_FAILED),
+        (Contact.NONE, -5, Code.CONTROLLER_FAILED),
+    ],
+)
+def test_what_is_met_on_the_way_to_the_object_blocks_the_grasp(
+    device, world, contact, error_code, code
+):
+    device.resists = ExecutionError(
+        Code.CONTROLLER_FAILED, "joint 2 is 0.011 rad off", {"error_code": error_code}
+    )
+    way = plan()
+    reach = replace(way.segments[1], contact=contact)
+    error = failure(
+        runner(device, world), replace(way, segments=(way.segments[0], reach, *way.segments[2:]))
+    )
+    assert error.code == code
+    assert "joint 2 is 0.011 rad off" in error.reason
+    assert "close" not in device.sent
 
 
 def test_object_that_slips_out_while_carrying_is_a_lost_grasp(device, world):
