@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 from action_msgs.msg import GoalStatus
-from rclpy.action import ActionClient, ActionServer, CancelResponse, GoalResponse
+from rclpy.action import ActionServer, CancelResponse, GoalResponse
 from rclpy.action.server import ServerGoalHandle
 from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.client import Client
@@ -21,7 +21,11 @@ from rclpy.task import Future
 from novaflow_core.errors import Code, NovaflowError, PlatformError
 from novaflow_msgs.msg import StageReport
 from novaflow_ros.conversions import time_from_ns
+from novaflow_ros.goal_client import GoalClient, new_goal_id
 from novaflow_ros.node import NovaflowNode
+
+ANSWER_S = 10.0  # how long the answer to a goal may take
+END_S = 3.0  # and its end, once it is cancelled
 
 ShouldStop = Callable[[], bool]
 Report = Callable[[str, float], None]
@@ -175,7 +179,7 @@ def call_service(
 
 
 def call_action(
-    client: ActionClient,
+    client: GoalClient,
     name: str,
     goal: Any,
     timeout_s: float,
@@ -184,7 +188,8 @@ def call_action(
 ) -> tuple[int, Any]:
     """Send a goal from a worker thread and wait for its result.
 
-    A stop cancels the goal and waits for its end.
+    A stop cancels the goal and waits for its end. A goal that is not answered in time is cancelled,
+    too: it may run, unknown to its sender.
 
     Returns:
         The goal's status (`action_msgs/GoalStatus`) and its result message.
@@ -195,9 +200,11 @@ def call_action(
     if not client.wait_for_server(timeout_sec=min(timeout_s, 5.0)):
         raise PlatformError(Code.UNAVAILABLE, f"action {name} is not there; is its node running?")
     callback = None if on_feedback is None else (lambda message: on_feedback(message.feedback))
-    sending = client.send_goal_async(goal, feedback_callback=callback)
-    if not wait_for(sending, min(timeout_s, 10.0)):
-        raise PlatformError(Code.TIMEOUT, f"action {name} did not answer the goal")
+    goal_id = new_goal_id()
+    sending = client.send_goal_async(goal, feedback_callback=callback, goal_uuid=goal_id)
+    if not wait_for(sending, min(timeout_s, ANSWER_S)):
+        ended = "it was cancelled" if client.cancel_by_id(goal_id, END_S) else "it may still run"
+        raise PlatformError(Code.TIMEOUT, f"action {name} did not answer the goal; {ended}")
     handle = sending.result()
     if not handle.accepted:
         raise PlatformError(Code.UNAVAILABLE, f"action {name} refused the goal")
@@ -206,7 +213,7 @@ def call_action(
         answer = result.result()
         return int(answer.status), answer.result
     handle.cancel_goal_async()
-    wait_for(result, 3.0)
+    wait_for(result, END_S)
     if should_stop():
         raise PlatformError(Code.CANCELLED, f"cancelled during {name}")
     raise PlatformError(Code.TIMEOUT, f"action {name} did not finish within {timeout_s:.0f} s")

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rclpy.action import ActionClient
 from sensor_msgs.msg import CompressedImage
 
 from novaflow_bringup.core.pipeline import (
@@ -40,6 +39,7 @@ from novaflow_msgs.srv import (
 from novaflow_ros import conversions
 from novaflow_ros.actions import ShouldStop, call_action, call_service
 from novaflow_ros.artifacts import to_uri
+from novaflow_ros.goal_client import GoalClient
 
 PHASES = ("approach", "grasp", "carry", "release", "retreat")
 CLEAN_S = 10.0  # closing a bag writes its index
@@ -72,7 +72,7 @@ class GraphStages:
             return node.create_client(kind, f"/novaflow/{name}", callback_group=group)
 
         def action(kind: Any, name: str) -> Any:
-            return ActionClient(node, kind, f"/novaflow/{name}", callback_group=group)
+            return GoalClient(node, kind, f"/novaflow/{name}", callback_group=group)
 
         self._liveness, self._approvals = liveness, approvals
         self._capture = service(CaptureScene, "capture_scene")

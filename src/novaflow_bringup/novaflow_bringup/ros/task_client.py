@@ -13,7 +13,6 @@ from typing import Any
 import rclpy
 import rclpy.executors
 from action_msgs.msg import GoalStatus
-from rclpy.action import ActionClient
 from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.context import Context
 from rclpy.node import Node
@@ -28,9 +27,10 @@ from novaflow_bringup.ros.liveness import Liveness
 from novaflow_bringup.ros.outcome import goal_to_action, record_from_outcome, stage_from_msg
 from novaflow_core.errors import Code, PlatformError
 from novaflow_msgs.action import PerformTask
-from novaflow_ros.actions import wait_for
+from novaflow_ros.actions import ANSWER_S, wait_for
 from novaflow_ros.artifacts import to_path
 from novaflow_ros.executors import MultiThreadedExecutor
+from novaflow_ros.goal_client import GoalClient, new_goal_id
 
 ACTION = "/novaflow/perform_task"
 CAMERA_INFO = "/camera/camera/color/camera_info"
@@ -58,7 +58,7 @@ class TaskClient:
         self._camera = self.node.create_subscription(
             CameraInfo, CAMERA_INFO, self._seen, qos_profile_sensor_data, callback_group=group
         )
-        self._action = ActionClient(self.node, PerformTask, ACTION, callback_group=group)
+        self._action = GoalClient(self.node, PerformTask, ACTION, callback_group=group)
         self._executor = MultiThreadedExecutor(2, context=self._context)
         self._executor.add_node(self.node)
         self._thread = threading.Thread(target=self._spin, daemon=True)
@@ -147,12 +147,16 @@ class TaskClient:
                 Code.UNAVAILABLE, f"{ACTION} is not there; {self.liveness.describe('task_node')}"
             )
         pid = self.liveness.pid("task_node")
+        goal_id = new_goal_id()
         sending = self._action.send_goal_async(
             goal_to_action(goal, folder),
             feedback_callback=lambda message: self._fed(message.feedback, seen, on_stage),
+            goal_uuid=goal_id,
         )
-        if not wait_for(sending, 10.0):
-            raise PlatformError(Code.TIMEOUT, f"{ACTION} did not answer the goal")
+        if not wait_for(sending, ANSWER_S):
+            ended = self._action.cancel_by_id(goal_id, CANCEL_S)
+            what = "it was cancelled" if ended else "it may still run"
+            raise PlatformError(Code.TIMEOUT, f"{ACTION} did not answer the goal; {what}")
         handle = sending.result()
         if not handle.accepted:
             raise PlatformError(Code.UNAVAILABLE, f"{ACTION} refused the goal")

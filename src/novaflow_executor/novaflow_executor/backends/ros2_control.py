@@ -14,7 +14,6 @@ from action_msgs.msg import GoalStatus
 from action_msgs.srv import CancelGoal
 from control_msgs.action import FollowJointTrajectory, GripperCommand, ParallelGripperCommand
 from numpy.typing import NDArray
-from rclpy.action import ActionClient
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup, ReentrantCallbackGroup
 from rclpy.node import Node
 from rclpy.qos import qos_profile_sensor_data
@@ -26,6 +25,7 @@ from novaflow_core.settings import setting
 from novaflow_executor.core.driver import ArmState, JawTable, RunningMotion
 from novaflow_executor.core.plan import JointTrajectory
 from novaflow_ros.conversions import trajectory_to_msg
+from novaflow_ros.goal_client import GoalClient
 
 GRIPPER_ACTIONS = ("parallel_gripper_command", "gripper_command")
 HISTORY_S = 3.0  # how long past states are kept
@@ -82,12 +82,12 @@ class Ros2ControlDriver:
         self._history: deque[tuple[float, NDArray[np.float64]]] = deque()
         self._positions: dict[str, tuple[float, float, float]] = {}  # position, velocity, arrival
         group = ReentrantCallbackGroup()
-        self._arm = ActionClient(
+        self._arm = GoalClient(
             node, FollowJointTrajectory, settings.arm_action, callback_group=group
         )
         parallel = settings.gripper_action_type == GRIPPER_ACTIONS[0]
         self._gripper_type = ParallelGripperCommand if parallel else GripperCommand
-        self._gripper = ActionClient(
+        self._gripper = GoalClient(
             node, self._gripper_type, settings.gripper_action, callback_group=group
         )
         self._cancel = node.create_client(
@@ -205,7 +205,7 @@ class Ros2ControlDriver:
         if self._cancel.service_is_ready():
             self._cancel.call_async(CancelGoal.Request())  # zero id and stamp mean: all
 
-    def _send(self, client: ActionClient, name: str, goal: Any, judge: Judge) -> RunningMotion:
+    def _send(self, client: GoalClient, name: str, goal: Any, judge: Judge) -> RunningMotion:
         if not client.server_is_ready() and not client.wait_for_server(timeout_sec=2.0):
             raise ExecutionError(
                 Code.CONTROLLER_UNAVAILABLE,
@@ -217,7 +217,7 @@ class Ros2ControlDriver:
 class _GoalMotion:
     """One goal of a controller."""
 
-    def __init__(self, client: ActionClient, name: str, goal: Any, judge: Judge) -> None:
+    def __init__(self, client: GoalClient, name: str, goal: Any, judge: Judge) -> None:
         self._name, self._judge = name, judge
         self._lock = threading.Lock()
         self._done = threading.Event()
