@@ -17,8 +17,6 @@ import rclpy.executors
 from rclpy.context import Context
 from rclpy.node import Node
 
-from novaflow_ros.executors import MultiThreadedExecutor
-
 sys.path.insert(0, str(Path(__file__).parent))
 
 BYSTANDER = """
@@ -41,7 +39,7 @@ class Graph:
         self.domain, self._folder = domain, folder
         self._context = Context()
         rclpy.init(context=self._context, domain_id=domain)
-        self._executor = MultiThreadedExecutor(12, context=self._context)
+        self._executor = rclpy.executors.MultiThreadedExecutor(12, context=self._context)
         self._processes: dict[str, subprocess.Popen] = {}
         self._nodes: list[Node] = []
         self._thread = threading.Thread(target=self._spin)
