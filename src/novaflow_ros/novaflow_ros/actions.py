@@ -13,6 +13,7 @@ from typing import Any
 
 from action_msgs.msg import GoalStatus
 from rclpy.action import ActionServer, CancelResponse, GoalResponse
+from rclpy.action.client import ClientGoalHandle
 from rclpy.action.server import ServerGoalHandle
 from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.client import Client
@@ -178,6 +179,29 @@ def call_service(
     return future.result()
 
 
+def send_goal(
+    client: GoalClient,
+    name: str,
+    goal: Any,
+    timeout_s: float,
+    on_message: Callable[[Any], None] | None = None,
+) -> ClientGoalHandle:
+    """Send a goal and wait until it is accepted; one that is not answered is cancelled.
+
+    Raises:
+        PlatformError: TIMEOUT or UNAVAILABLE, naming the action.
+    """
+    goal_id = new_goal_id()
+    sending = client.send_goal_async(goal, feedback_callback=on_message, goal_uuid=goal_id)
+    if not wait_for(sending, timeout_s):
+        ended = "it was cancelled" if client.cancel_by_id(goal_id, END_S) else "it may still run"
+        raise PlatformError(Code.TIMEOUT, f"action {name} did not answer the goal; {ended}")
+    handle = sending.result()
+    if not handle.accepted:
+        raise PlatformError(Code.UNAVAILABLE, f"action {name} refused the goal")
+    return handle
+
+
 def call_action(
     client: GoalClient,
     name: str,
@@ -200,14 +224,7 @@ def call_action(
     if not client.wait_for_server(timeout_sec=min(timeout_s, 5.0)):
         raise PlatformError(Code.UNAVAILABLE, f"action {name} is not there; is its node running?")
     callback = None if on_feedback is None else (lambda message: on_feedback(message.feedback))
-    goal_id = new_goal_id()
-    sending = client.send_goal_async(goal, feedback_callback=callback, goal_uuid=goal_id)
-    if not wait_for(sending, min(timeout_s, ANSWER_S)):
-        ended = "it was cancelled" if client.cancel_by_id(goal_id, END_S) else "it may still run"
-        raise PlatformError(Code.TIMEOUT, f"action {name} did not answer the goal; {ended}")
-    handle = sending.result()
-    if not handle.accepted:
-        raise PlatformError(Code.UNAVAILABLE, f"action {name} refused the goal")
+    handle = send_goal(client, name, goal, min(timeout_s, ANSWER_S), callback)
     result = handle.get_result_async()
     if wait_for(result, timeout_s, should_stop):
         answer = result.result()

@@ -31,12 +31,18 @@ class GoalClient(ActionClient):
     def __init__(self, node: Any, action_type: Any, action_name: str, **kwargs: Any) -> None:
         """Create the client; the arguments are those of the base class."""
         self._noting = threading.RLock()
+        self._of = node
         self._canceller = node.create_client(
             CancelGoal,
             f"{action_name}/_action/cancel_goal",
             callback_group=kwargs.get("callback_group"),
         )
         super().__init__(node, action_type, action_name, **kwargs)
+
+    def destroy(self) -> None:
+        """Remove the client from its node."""
+        self._of.destroy_client(self._canceller)
+        super().destroy()
 
     def take_data(self) -> Any:
         """What has arrived, for the executor; it waits while a request is being sent."""
@@ -55,6 +61,11 @@ class GoalClient(ActionClient):
     def _get_result_async(self, goal_handle: Any) -> Future:
         with self._noting:
             return super()._get_result_async(goal_handle)
+
+    def cancel_all(self) -> None:
+        """Ask the server to end every goal, whoever sent it; the answer is not waited for."""
+        if self._canceller.service_is_ready():
+            self._canceller.call_async(CancelGoal.Request())  # zero id and stamp mean: all
 
     def cancel_by_id(self, goal_id: UUID, timeout_s: float) -> bool:
         """Cancel a goal that nobody has answered; again until its server knows it.

@@ -27,10 +27,10 @@ from novaflow_bringup.ros.liveness import Liveness
 from novaflow_bringup.ros.outcome import goal_to_action, record_from_outcome, stage_from_msg
 from novaflow_core.errors import Code, PlatformError
 from novaflow_msgs.action import PerformTask
-from novaflow_ros.actions import ANSWER_S, wait_for
+from novaflow_ros.actions import ANSWER_S, send_goal, wait_for
 from novaflow_ros.artifacts import to_path
 from novaflow_ros.executors import MultiThreadedExecutor
-from novaflow_ros.goal_client import GoalClient, new_goal_id
+from novaflow_ros.goal_client import GoalClient
 
 ACTION = "/novaflow/perform_task"
 CAMERA_INFO = "/camera/camera/color/camera_info"
@@ -147,19 +147,13 @@ class TaskClient:
                 Code.UNAVAILABLE, f"{ACTION} is not there; {self.liveness.describe('task_node')}"
             )
         pid = self.liveness.pid("task_node")
-        goal_id = new_goal_id()
-        sending = self._action.send_goal_async(
+        handle = send_goal(
+            self._action,
+            ACTION,
             goal_to_action(goal, folder),
-            feedback_callback=lambda message: self._fed(message.feedback, seen, on_stage),
-            goal_uuid=goal_id,
+            ANSWER_S,
+            lambda message: self._fed(message.feedback, seen, on_stage),
         )
-        if not wait_for(sending, ANSWER_S):
-            ended = self._action.cancel_by_id(goal_id, CANCEL_S)
-            what = "it was cancelled" if ended else "it may still run"
-            raise PlatformError(Code.TIMEOUT, f"{ACTION} did not answer the goal; {what}")
-        handle = sending.result()
-        if not handle.accepted:
-            raise PlatformError(Code.UNAVAILABLE, f"{ACTION} refused the goal")
         result = handle.get_result_async()
         began = time.monotonic()
         cancelled_at = 0.0

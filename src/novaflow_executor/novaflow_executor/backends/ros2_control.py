@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 from action_msgs.msg import GoalStatus
-from action_msgs.srv import CancelGoal
 from control_msgs.action import FollowJointTrajectory, GripperCommand, ParallelGripperCommand
 from numpy.typing import NDArray
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup, ReentrantCallbackGroup
@@ -90,9 +89,6 @@ class Ros2ControlDriver:
         self._gripper = GoalClient(
             node, self._gripper_type, settings.gripper_action, callback_group=group
         )
-        self._cancel = node.create_client(
-            CancelGoal, f"{settings.arm_action}/_action/cancel_goal", callback_group=group
-        )
         self._states = node.create_subscription(
             JointState,
             settings.joint_state_topic,
@@ -105,7 +101,6 @@ class Ros2ControlDriver:
         """Free clients and subscriptions."""
         self._arm.destroy()
         self._gripper.destroy()
-        self._node.destroy_client(self._cancel)
         self._node.destroy_subscription(self._states)
 
     # --- state ---
@@ -202,8 +197,7 @@ class Ros2ControlDriver:
 
     def cancel_all(self) -> None:
         """Cancel every goal of the arm's controller, whoever sent it."""
-        if self._cancel.service_is_ready():
-            self._cancel.call_async(CancelGoal.Request())  # zero id and stamp mean: all
+        self._arm.cancel_all()
 
     def _send(self, client: GoalClient, name: str, goal: Any, judge: Judge) -> RunningMotion:
         if not client.server_is_ready() and not client.wait_for_server(timeout_sec=2.0):

@@ -97,16 +97,14 @@ class _Course:
     Attributes:
         plan: What is left to do; its `T_base_obj` is the flow from `T_start` on.
         T_start: (4, 4) how the object had moved since capture when the plan was made.
+        T_taken: (4, 4) TCP at the grasp as it was planned; the plan's follows what is seen later.
         slips: How often the object has slipped in this grasp, and was still held.
     """
 
     plan: ExecutionPlan
     T_start: Array = field(default_factory=lambda: np.eye(4))
+    T_taken: Array = field(default_factory=lambda: np.eye(4))
     slips: int = 0
-
-    def __post_init__(self) -> None:
-        """Keep how it was to be taken: the plan's grasp follows what is seen in the hand."""
-        self.taken = self.plan.grasp.T_planning_tcp
 
 
 class ClosedLoop:
@@ -203,6 +201,7 @@ class ClosedLoop:
         """Reach, look whether the object is still there, descend, close."""
         while True:
             approach = [s for s in course.plan.segments if s.phase == Phase.APPROACH]
+            course.T_taken, course.slips = course.plan.grasp.T_planning_tcp, 0
             try:
                 self._run(course, approach[:-1], self._looking.watch(lambda _: course.T_start))
                 seen = self._looking.look()
@@ -441,6 +440,7 @@ class ClosedLoop:
                 raise
             return False
         self._runner.forget_grasp()  # what slips on the way down is on its way to be let go
+        course.plan = self.plan = back  # stopped on its way, that is what it was doing
         self._runner.run(back)
         return True
 
@@ -469,7 +469,7 @@ class ClosedLoop:
             raise error
         self.regrasps += 1
         self._lifts = 0
-        self._failed.append(se3.inverse(course.T_start) @ course.taken)
+        self._failed.append(se3.inverse(course.T_start) @ course.T_taken)
         if not let_go:
             self._stand_back(course)
         seen = self._looking.look()

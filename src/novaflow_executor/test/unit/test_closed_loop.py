@@ -9,7 +9,7 @@ import pytest
 from loop_world import FRAME_S, WIDTH_M, Calm, World
 
 from novaflow_core import se3
-from novaflow_core.errors import Code, ExecutionError, NovaflowError
+from novaflow_core.errors import Code, ExecutionError, NovaflowError, PlatformError
 from novaflow_executor.backends.antipodal import Antipodal
 from novaflow_executor.backends.banded_lm import BandedLm
 from novaflow_executor.core.closed_loop import ClosedLoop, FollowTask
@@ -299,6 +299,61 @@ def test_without_a_way_on_in_any_grasp_it_ends_with_the_reason(case, monkeypatch
         loop.run(case.plan)
     assert caught.value.code == Code.PLAN_COLLISION
     assert case.sent.count("put back") == loop.regrasps == 2
+    assert not case.moving
+
+
+def test_every_grasp_that_failed_is_known_as_it_was_planned(case):
+    """So that the next one is unlike all of them, and is not blamed for what slipped before."""
+    grasps, close = [], case.move_gripper
+
+    def closing(opening_m, max_force_n):
+        if opening_m == 0:
+            grasps.append(se3.inverse(case.T_moved) @ case.robot.tcp(case.q))
+        return close(opening_m, max_force_n)
+
+    case.move_gripper = closing
+    case.misses = 2
+    loop = case.loop()
+    loop.run(case.plan)
+    assert len(loop._failed) == 2
+    for failed, taken in zip(loop._failed, grasps, strict=False):
+        np.testing.assert_allclose(failed, taken, atol=2e-3)
+    assert not np.allclose(*loop._failed, atol=0.01)
+
+
+def test_one_slip_in_the_second_grasp_is_carried_on(case):
+    def slip():
+        case.opening -= 0.006
+        case.shift((0.004, 0.0, 0.0), 6.0)
+
+    def again():
+        slip()
+        case.on("carry", thrice)
+
+    def thrice():
+        slip()
+        case.on("carry", slip)
+
+    case.on("carry", again)
+    loop = case.loop()
+    loop.run(case.plan)
+    assert_placed(case)
+    assert case.sent.count("put back") == loop.regrasps == 1
+
+
+def test_a_stop_while_it_is_set_down_leaves_the_way_back_as_the_plan(case):
+    slips_twice(case)
+    loop = case.loop()
+
+    class Stops(Calm):
+        def check(self):
+            if case.sent[-1:] == ["put back"]:
+                raise PlatformError(Code.CANCELLED, "stopped")
+
+    loop._runner._supervision = Stops()
+    with pytest.raises(PlatformError):
+        loop.run(case.plan)
+    assert loop.plan.segments[0].name == "put back"
     assert not case.moving
 
 
